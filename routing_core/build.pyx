@@ -1,0 +1,973 @@
+"""Rows of the store to records of a snapshot: a whole base, or single changes in an overlay.
+
+Both go through the same fill_* functions, so a change means the same on either way.
+Rows are tuples in the order of rows.COLUMNS. RowError names the table and field that cannot be
+compiled; the store's checks make it a fault, not something a customer sees.
+"""
+
+import base64
+import datetime
+import functools
+import zoneinfo
+
+import msgspec
+import xxhash
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from routing_core.codes cimport (
+    ANY, BUSY, CLOSED, DAILY, DATES, DIRECT, FIXED, GROUP, HIDDEN, HOLIDAY, INHERIT, MAIN, MOBILE,
+    MOBILE_ROLE, MONTHLY, NO_ROLE, NUMBER, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE,
+    OPEN, OWN_MOBILE, PARALLEL, RANDOM, SERIAL, SERVICE, SUPPORT, USER, WEEKLY, WORK, YEARLY,
+    ALWAYS, AUTO, VIP, BLOCKED,
+)
+from routing_core.layout cimport (
+    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_ENABLED, ForwardRec, GroupRec,
+    H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES,
+    MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, OVERLAY_BUCKETS, OVERLAY_HEADER,
+    OverlayEntry, OverlayHeader, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec, TABLES, TenantRec,
+    TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY, T_MEMBER, T_NUMBER,
+    T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_TENANT, T_TRUNK, T_USER, T_ZONE, UserRec,
+    U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, ZoneRec, caller_key, extension_key,
+    hash_text, make_target, mix, vx_load, vx_store,
+)
+from routing_core.numbers cimport aligned, read_e164
+from routing_core.snapshot cimport scaled
+
+from routing_core.errors import OverlayFull, RowError
+from routing_core.rows import (
+    COUNTRIES, DEVICE_KINDS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES, TRANSPORTS, ZONES,
+)
+
+cdef dict DISPLAYS = {None: INHERIT, "main": MAIN, "direct": DIRECT, "mobile": OWN_MOBILE,
+                      "support": SUPPORT, "hidden": HIDDEN}
+cdef dict TARGETS = {"user": USER, "group": GROUP, "number": NUMBER, "busy": BUSY,
+                     "service": SERVICE}
+cdef dict EVENTS = {"always": ALWAYS, "busy": ON_BUSY, "no_answer": ON_NO_ANSWER,
+                    "unreachable": ON_UNREACHABLE, "activity": ON_ACTIVITY}
+cdef dict CALLED = {"any": ANY, "fixed": FIXED, "mobile": MOBILE}
+cdef dict NUMBER_KINDS = {"mobile": MOBILE}
+cdef dict STRATEGIES = {"parallel": PARALLEL, "serial": SERIAL, "random": RANDOM}
+cdef dict STATES = {"auto": AUTO, "open": OPEN, "closed": CLOSED}
+cdef dict RULE_KINDS = {"daily": DAILY, "weekly": WEEKLY, "monthly": MONTHLY, "yearly": YEARLY,
+                        "holiday": HOLIDAY, "dates": DATES}
+cdef dict ROLES = {"none": NO_ROLE, "work": WORK, "mobile": MOBILE_ROLE}
+cdef dict CALLER_RULES = {"vip": VIP, "blocked": BLOCKED}
+cdef dict COUNTRY_INDEX = {name: i for i, name in enumerate(COUNTRIES)}
+cdef dict ZONE_INDEX = {name: i for i, name in enumerate(ZONES)}
+cdef dict LANGUAGE_INDEX = {name: i for i, name in enumerate(LANGUAGES)}
+cdef dict KIND_INDEX = {name: i for i, name in enumerate(DEVICE_KINDS)}
+cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55
+EPOCH = datetime.date(1970, 1, 1).toordinal()
+FIRST_YEAR, LAST_YEAR = 2000, 2050      # of time zones and holidays; outside, the nearest applies
+
+#: What an overlay entry can be about; the values are table numbers of the layout.
+KINDS = {
+    "tenant": T_TENANT, "user": T_USER, "device": T_DEVICE, "number": T_NUMBER,
+    "activity": T_ACTIVITY, "forwards": T_FORWARD, "group": T_GROUP, "members": T_MEMBER,
+    "schedule": T_SCHEDULE, "rules": T_RULE, "trunk": T_TRUNK, "routes": T_ROUTE, "area": T_AREA,
+    "extension": H_EXTENSION, "username": H_USERNAME, "source": H_SOURCE, "caller": H_CALLER,
+}
+
+cdef uint32_t SIZES[21]
+SIZES[:] = [
+    sizeof(TenantRec), sizeof(UserRec), sizeof(DeviceRec), sizeof(NumberRec), sizeof(ActivityRec),
+    sizeof(ForwardRec), sizeof(GroupRec), sizeof(MemberRec), sizeof(ScheduleRec), sizeof(RuleRec),
+    sizeof(TrunkRec), sizeof(RouteRec), sizeof(AreaRec), sizeof(PlanRec), sizeof(ZoneRec),
+    sizeof(int32_t), sizeof(NumberSlot), sizeof(uint32_t), sizeof(uint32_t), sizeof(KeySlot),
+    sizeof(CallerSlot),
+]
+
+
+# -- fields -----------------------------------------------------------------------------------
+
+cdef uint64_t number_of(str table, str field, object text) except? 0:
+    cdef Py_ssize_t size = 0
+    cdef const char *c
+    cdef uint64_t value
+    if text is None:
+        return 0
+    c = PyUnicode_AsUTF8AndSize(text, &size)
+    value = read_e164(c, size)
+    if value == 0:
+        raise RowError(table, field, f"{text!r} is not an E.164 number")
+    return value
+
+
+cdef uint64_t target_of(str table, str field, object kind, object user, object group,
+                        object text) except? 0:
+    if kind is None:
+        return 0
+    cdef int code = TARGETS.get(kind, 0)
+    if code == USER and user is not None:
+        return make_target(USER, user)
+    if code == GROUP and group is not None:
+        return make_target(GROUP, group)
+    if code == NUMBER:
+        return make_target(NUMBER, number_of(table, field, text))
+    if code == BUSY:
+        return make_target(BUSY, 0)
+    if code == SERVICE and text is not None:
+        return make_target(SERVICE, int(text))
+    raise RowError(table, field, f"no target: {kind!r} {user!r} {group!r} {text!r}")
+
+
+cdef int choice_of(str table, str field, dict choices, object value) except -1:
+    found = choices.get(value)
+    if found is None:
+        raise RowError(table, field, f"{value!r} is none of {sorted(map(str, choices))}")
+    return found
+
+
+cdef uint64_t short_or_e164(str text) except? 0:
+    # What is dialled for an emergency centre: 112, or the centre's own number.
+    cdef uint64_t value
+    if text.startswith("+"):
+        return number_of("area", "centre", text)
+    if not text.isdecimal() or len(text) > 15:
+        raise RowError("area", "centre", f"{text!r} is no number")
+    value = int(text)
+    return value | SHORT()
+
+
+# -- records ----------------------------------------------------------------------------------
+
+cdef int fill_tenant(TenantRec *r, tuple row) except -1:
+    (id_, country, language, zone, main, support, foreign, end, area, barred, media) = row
+    r.id = id_
+    r.country = choice_of("tenant", "country", COUNTRY_INDEX, country)
+    r.language = choice_of("tenant", "language", LANGUAGE_INDEX, language)
+    r.zone = choice_of("tenant", "time_zone", ZONE_INDEX, zone)
+    r.main = number_of("tenant", "main_number", main)
+    r.support = number_of("tenant", "support_number", support)
+    r.refuse_foreign = foreign == "refuse"
+    r.end_informs = end == "inform"
+    r.area = area or 0
+    r.barred = barred
+    r.anchor = media == "always"
+    return 0
+
+
+cdef int fill_user(UserRec *r, tuple row) except -1:
+    r.tenant = row[1]
+    r.extension = int(row[2]) if row[2] is not None else 0
+    r.display = choice_of("user", "display", DISPLAYS, row[3])
+    r.barred = row[4]
+    r.area = row[5] or 0
+    r.ring_s = row[6]
+    r.flags = (U_ENABLED if row[7] else 0) | (U_RECORD if row[8] else 0) \
+        | (U_CALL_WAITING if row[9] else 0)
+    r.language = LANGUAGE_INDEX.get(row[10], 255)
+    return 0
+
+
+cdef int add_device(UserRec *r, tuple row) except -1:
+    cdef int i
+    if not row[7]:
+        return 0
+    for i in range(MAX_DEVICES):
+        if r.devices[i] == 0:
+            r.devices[i] = <uint32_t>row[0] | (<uint32_t>choice_of(
+                "device", "kind", KIND_INDEX, row[2]) << 28)
+            return 0
+    raise RowError("device", "user", f"user {row[1]} has more than {MAX_DEVICES} devices")
+
+
+def read_secret(text: str) -> bytes:
+    """The 16 bytes behind the 26 base32 letters of a device secret."""
+    return base64.b32decode(text.upper() + "======")
+
+
+cdef int fill_device(DeviceRec *r, tuple row) except -1:
+    cdef Py_ssize_t size = 0
+    cdef const char *name = PyUnicode_AsUTF8AndSize(row[3], &size)
+    cdef bytes secret = read_secret(row[4])
+    if len(secret) != 16:
+        raise RowError("device", "secret", "not 16 bytes")
+    r.name_hash = hash_text(name, size)
+    r.user = row[1]
+    r.area = row[5] or 0
+    r.display = choice_of("device", "display", DISPLAYS, row[6])
+    r.flags = D_ENABLED if row[7] else 0
+    memcpy(r.secret, <const char *>secret, 16)
+    return 0
+
+
+cdef int fill_number(NumberRec *r, tuple row) except -1:
+    r.number = number_of("number", "e164", row[0])
+    r.tenant = row[1]
+    r.called = MOBILE if row[2] == "mobile" else FIXED
+    r.target = target_of("number", "target", row[3], row[4], row[5], row[6])
+    r.schedule = row[7] or 0
+    r.closed_target = target_of("number", "closed_target", row[8], row[9], row[10], row[11])
+    r.record = bool(row[12])
+    return 0
+
+
+cdef int fill_activity(ActivityRec *r, tuple row) except -1:
+    r.tenant = row[1]
+    r.reachable = bool(row[2])
+    r.in_groups = bool(row[3])
+    r.role = choice_of("activity", "role", ROLES, row[4])
+    return 0
+
+
+cdef int fill_forward(ForwardRec *r, tuple row) except -1:
+    r.when = choice_of("forward", "event", EVENTS, row[1])
+    r.activity = row[2] or 0
+    r.called = choice_of("forward", "called", CALLED, row[3])
+    r.target = target_of("forward", "target", row[4], row[5], row[6], row[7])
+    return 0
+
+
+cdef int fill_group(GroupRec *r, tuple row) except -1:
+    r.tenant = row[1]
+    r.extension = int(row[2]) if row[2] is not None else 0
+    r.strategy = choice_of("ring_group", "strategy", STRATEGIES, row[3])
+    r.ring_s = row[4]
+    r.attempts = row[5]
+    r.skip_busy = bool(row[6])
+    r.record = bool(row[7])
+    r.no_answer = target_of("ring_group", "no_answer", row[8], row[9], row[10], row[11])
+    r.nobody = target_of("ring_group", "nobody", row[12], row[13], row[14], row[15])
+    return 0
+
+
+cdef int fill_member(MemberRec *r, tuple row) except -1:
+    r.id = row[1]
+    r.user = row[2]
+    r.priority = row[3]
+    r.device_kinds = row[4]
+    return 0
+
+
+cdef int fill_schedule(ScheduleRec *r, tuple row) except -1:
+    r.tenant = row[1]
+    r.zone = choice_of("schedule", "time_zone", ZONE_INDEX, row[2])
+    r.state = choice_of("schedule", "state", STATES, row[3])
+    r.country = choice_of("schedule", "country", COUNTRY_INDEX, row[4])
+    return 0
+
+
+cdef int day_number(str text) except? -1:
+    return datetime.date.fromisoformat(text).toordinal() - EPOCH
+
+
+cdef int fill_rule(RuleRec *r, dict rule) except -1:
+    r.kind = choice_of("schedule", "rules", RULE_KINDS, rule["kind"])
+    r.open = rule["open"]
+    r.priority = rule["priority"]
+    r.start_min = rule["start"]
+    r.end_min = rule["end"]
+    for day in rule["weekdays"]:
+        r.weekdays |= 1 << day
+    if r.kind == MONTHLY:
+        r.from_day = rule["from_day"]
+        r.to_day = rule["to_day"]
+    elif r.kind == YEARLY:
+        month, day = rule["from_date"].split("-")
+        r.from_day = int(month) * 100 + int(day)
+        month, day = rule["to_date"].split("-")
+        r.to_day = int(month) * 100 + int(day)
+    elif r.kind == DATES:
+        r.from_day = day_number(rule["from_date"])
+        r.to_day = day_number(rule["to_date"])
+    return 0
+
+
+cdef int fill_trunk(TrunkRec *r, tuple row) except -1:
+    (id_, tenant, host, port, transport, country, identity, diversion, forwarded, format_, media,
+     ring_s, kind, enabled) = row
+    cdef bytes name = host.encode("ascii")
+    if len(name) >= sizeof(r.host):
+        raise RowError("trunk", "host", "longer than 95 characters")
+    r.tenant = tenant or 0
+    memcpy(r.host, <const char *>name, len(name))
+    r.port = port
+    r.transport = TRANSPORTS.index(transport)
+    r.country = choice_of("trunk", "country", COUNTRY_INDEX, country)
+    r.identity = IDENTITIES.index(identity)
+    r.diversion = DIVERSIONS.index(diversion)
+    r.forwarded = forwarded == "forwarder"
+    r.format = FORMATS.index(format_)
+    r.anchor = media == "always"
+    r.ring_s = ring_s
+    r.registers = kind == "registration"
+    r.present = bool(enabled)
+    return 0
+
+
+cdef uint64_t prefix_width(Py_ssize_t digits) noexcept:
+    # How many 15-digit numbers share a prefix of so many digits.
+    cdef uint64_t width = 1000000000000000
+    while digits > 0:
+        width //= 10
+        digits -= 1
+    return width
+
+
+cdef int fill_route(RouteRec *r, tuple row) except -1:
+    cdef str prefix = row[1]
+    if prefix and (not prefix.isdecimal() or len(prefix) > 15):
+        raise RowError("route", "prefix", f"{prefix!r} is not digits")
+    r.low = int(prefix.ljust(15, "0")) if prefix else 0
+    r.high = r.low + prefix_width(len(prefix))
+    r.trunk = row[2]
+    r.position = row[3]
+    r.weight = row[4]
+    return 0
+
+
+cdef int fill_area(AreaRec *r, tuple row) except -1:
+    cdef bytes location = (row[2] or "").encode("utf-8")
+    if len(location) >= sizeof(r.location):
+        raise RowError("area", "location", "longer than 111 bytes")
+    r.centre = short_or_e164(row[1])
+    memcpy(r.location, <const char *>location, len(location))
+    r.trunk = row[3] or 0
+    r.present = 1
+    return 0
+
+
+cdef uint64_t caller_number(str text) except? 0:
+    # "+46..." is an outside number, plain digits a colleague's extension.
+    if text.startswith("+"):
+        return number_of("caller_rule", "number", text)
+    return EXTENSION_BIT | <uint64_t>int(text)
+
+
+# -- data of countries and zones ---------------------------------------------------------------
+
+@functools.lru_cache(maxsize=64)
+def zone_changes(name: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """(offset before the first change, ((Unix second, offset s after it), ...))"""
+    zone = zoneinfo.ZoneInfo(name)
+    start = int(datetime.datetime(FIRST_YEAR, 1, 1, tzinfo=datetime.UTC).timestamp())
+    end = int(datetime.datetime(LAST_YEAR, 1, 1, tzinfo=datetime.UTC).timestamp())
+
+    def offset(at):
+        return int(datetime.datetime.fromtimestamp(at, zone).utcoffset().total_seconds())
+
+    first = before = offset(start)
+    changes = []
+    for day in range(start, end, 86400):
+        after = offset(day + 86400)
+        if after != before:
+            low, high = day, day + 86400
+            while high - low > 1:
+                middle = (low + high) // 2
+                if offset(middle) == before:
+                    low = middle
+                else:
+                    high = middle
+            changes.append((high, after))
+            before = after
+    return first, tuple(changes)
+
+
+@functools.lru_cache(maxsize=8)
+def holidays_of(country: str) -> tuple[int, ...]:
+    """Days since 1970 on which the country's offices are closed, Sundays apart."""
+    import holidays
+
+    found = set()
+    for category in ("public", "de_facto", "bank", "optional"):
+        try:
+            days = holidays.country_holidays(
+                country, years=range(FIRST_YEAR + 20, LAST_YEAR), categories=category)
+        except ValueError:
+            continue
+        found.update(day for day, name in days.items() if name not in ("Söndag", "Sunday"))
+    return tuple(sorted(day.toordinal() - EPOCH for day in found))
+
+
+# -- a whole base ------------------------------------------------------------------------------
+
+cdef class Table:
+    # Records in memory that grow; zero where nothing was written.
+    cdef char *data
+    cdef uint64_t count, capacity
+    cdef uint32_t size
+
+    def __cinit__(self, uint32_t size):
+        self.size = size
+
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+    cdef void *at(self, uint64_t index) except NULL:
+        cdef uint64_t capacity
+        cdef char *data
+        if index >= self.capacity:
+            capacity = max(<uint64_t>64, self.capacity)
+            while capacity <= index:
+                capacity *= 2
+            data = <char *>PyMem_Realloc(self.data, capacity * self.size)
+            if data == NULL:
+                raise MemoryError
+            memset(data + self.capacity * self.size, 0,
+                   (capacity - self.capacity) * self.size)
+            self.data = data
+            self.capacity = capacity
+        if index >= self.count:
+            self.count = index + 1
+        return self.data + index * self.size
+
+    cdef void *append(self) except NULL:
+        return self.at(self.count)
+
+    cdef int reserve(self, uint64_t count) except -1:
+        if count:
+            self.at(count - 1)
+        return 0
+
+
+cdef class BaseBuilder:
+    """Collects rows and makes a base of them: add() per table, then finish().
+
+    Tables go in the order of rows.COLUMNS; a table's rows may come in any number of portions, and
+    those of rows.SORTED sorted by their first column.
+    """
+
+    cdef list tables
+    cdef list sources, callers
+    cdef dict plans
+
+    def __init__(self, plans: dict):
+        """plans: {country: its numbering plan} as in configs/number_plans.json."""
+        self.tables = [Table(SIZES[i]) for i in range(TABLES)]
+        self.sources = []
+        self.callers = []
+        self.plans = plans
+
+    def add(self, str table, rows):
+        """Take the rows of a table; returns how many."""
+        cdef uint64_t n = 0
+        cdef tuple row
+        cdef Table t
+        cdef Table users = self.tables[T_USER]
+        cdef Table devices = self.tables[T_DEVICE]
+        cdef Table parents
+        cdef UserRec *user
+        cdef GroupRec *group
+        cdef TenantRec *tenant
+        cdef ScheduleRec *schedule
+        cdef uint64_t index
+        if table == "user":
+            for row in rows:
+                fill_user(<UserRec *>users.at(row[0]), row)
+                n += 1
+        elif table == "device":
+            for row in rows:
+                fill_device(<DeviceRec *>devices.at(row[0]), row)
+                add_device(<UserRec *>users.at(row[1]), row)
+                n += 1
+        elif table == "number":
+            for row in rows:
+                self.add_number(row)
+                n += 1
+        elif table == "tenant":
+            t = self.tables[T_TENANT]
+            t.at(0)
+            for row in rows:
+                fill_tenant(<TenantRec *>t.at(row[0]), row)
+                n += 1
+        elif table == "activity":
+            t = self.tables[T_ACTIVITY]
+            for row in rows:
+                fill_activity(<ActivityRec *>t.at(row[0]), row)
+                n += 1
+        elif table == "forward":
+            t = self.tables[T_FORWARD]
+            for row in rows:
+                index = t.count
+                fill_forward(<ForwardRec *>t.append(), row)
+                user = <UserRec *>users.at(row[0])
+                if user.n_forwards == 0:
+                    user.forwards = index + 1
+                user.n_forwards += 1
+                n += 1
+        elif table == "ring_group":
+            t = self.tables[T_GROUP]
+            for row in rows:
+                fill_group(<GroupRec *>t.at(row[0]), row)
+                n += 1
+        elif table == "member":
+            t = self.tables[T_MEMBER]
+            parents = self.tables[T_GROUP]
+            for row in rows:
+                index = t.count
+                fill_member(<MemberRec *>t.append(), row)
+                group = <GroupRec *>parents.at(row[0])
+                if group.members == 0:
+                    group.first_member = index
+                group.members += 1
+                n += 1
+        elif table == "schedule":
+            t = self.tables[T_RULE]
+            parents = self.tables[T_SCHEDULE]
+            for row in rows:
+                schedule = <ScheduleRec *>parents.at(row[0])
+                fill_schedule(schedule, row)
+                schedule.first_rule = t.count
+                for rule in msgspec.json.decode(row[5]):
+                    fill_rule(<RuleRec *>t.append(), rule)
+                    schedule.rules += 1
+                n += 1
+        elif table == "trunk":
+            t = self.tables[T_TRUNK]
+            for row in rows:
+                fill_trunk(<TrunkRec *>t.at(row[0]), row)
+                n += 1
+        elif table == "route":
+            t = self.tables[T_ROUTE]
+            parents = self.tables[T_TENANT]
+            for row in rows:
+                index = t.count
+                fill_route(<RouteRec *>t.append(), row)
+                tenant = <TenantRec *>parents.at(row[0] or 0)
+                if tenant.routes == 0:
+                    tenant.first_route = index
+                tenant.routes += 1
+                n += 1
+        elif table == "area":
+            t = self.tables[T_AREA]
+            for row in rows:
+                fill_area(<AreaRec *>t.at(row[0]), row)
+                n += 1
+        elif table == "trunk_source":
+            for row in rows:
+                self.sources.append((text_hash(row[0]), row[1]))
+                n += 1
+        elif table == "caller_rule":
+            for row in rows:
+                user = <UserRec *>users.at(row[0])
+                user.flags |= U_CALLER_RULES
+                self.callers.append((row[0], caller_number(row[1]),
+                                     choice_of("caller_rule", "rule", CALLER_RULES, row[2])))
+                n += 1
+        else:
+            raise RowError(table, "", "no such table")
+        return n
+
+    cdef int add_number(self, tuple row) except -1:
+        # A user's own number with nothing special about it is only a slot; others a full record.
+        cdef Table slots = self.tables[H_NUMBER]     # unhashed until finish()
+        cdef Table users = self.tables[T_USER]
+        cdef Table full = self.tables[T_NUMBER]
+        cdef NumberSlot *slot = <NumberSlot *>slots.append()
+        cdef UserRec *user
+        cdef NumberRec record
+        memset(&record, 0, sizeof(record))
+        fill_number(&record, row)
+        slot.number = record.number
+        if row[2] in ("direct", "mobile") and row[3] == "user":
+            user = <UserRec *>users.at(row[4])
+            if row[2] == "direct":
+                if user.direct == 0:
+                    user.direct = record.number
+            elif user.mobile == 0:
+                user.mobile = record.number
+            if not (record.schedule or record.record or record.closed_target):
+                slot.value = row[4]
+                slot.kind = N_DIRECT if row[2] == "direct" else N_MOBILE
+                return 0
+        slot.value = <uint32_t>full.count
+        slot.kind = N_FULL
+        memcpy(full.append(), &record, sizeof(record))
+        return 0
+
+    cdef int add_countries(self) except -1:
+        cdef Table plans = self.tables[T_PLAN]
+        cdef Table zones = self.tables[T_ZONE]
+        cdef Table days = self.tables[T_HOLIDAY]
+        cdef PlanRec *plan
+        cdef ZoneRec *zone
+        cdef int i
+        for country in COUNTRIES:
+            data = self.plans[country]
+            plan = <PlanRec *>plans.append()
+            plan.present = 1
+            plan.country_code = data["country_code"]
+            for i, text in enumerate(data["emergency"]):
+                plan.emergency[i] = <uint64_t>int(text) | SHORT()
+                plan.n_emergency = i + 1
+            for i, text in enumerate(data["special"]):
+                plan.special[i] = <uint64_t>int(text) | SHORT()
+                plan.n_special = i + 1
+            for i, text in enumerate(data["international_prefixes"]):
+                plan.international[i] = int("1" + text)
+                plan.n_international = i + 1
+            i = 0
+            for name, prefixes in data["classes"].items():
+                for prefix in prefixes:
+                    plan.classes[i].low = int(prefix.ljust(15, "0"))
+                    plan.classes[i].high = plan.classes[i].low + prefix_width(len(prefix))
+                    plan.classes[i].number_class = CLASS_BITS[name]
+                    plan.classes[i].digits = len(prefix)
+                    i += 1
+            plan.n_classes = i
+            plan.first_holiday = days.count
+            for day in holidays_of(country):
+                (<int32_t *>days.append())[0] = day
+                plan.holidays += 1
+        for name in ZONES:
+            zone = <ZoneRec *>zones.append()
+            first, changes = zone_changes(name)
+            zone.first_offset = first
+            for i, (at, offset) in enumerate(changes[:128]):
+                zone.at[i] = at
+                zone.offset[i] = offset
+                zone.changes = i + 1
+        return 0
+
+    cdef int hash_tables(self) except -1:
+        cdef Table users = self.tables[T_USER]
+        cdef Table groups = self.tables[T_GROUP]
+        cdef Table devices = self.tables[T_DEVICE]
+        cdef Table plain = self.tables[H_NUMBER]
+        cdef Table numbers = Table(sizeof(NumberSlot))
+        cdef Table extensions = Table(sizeof(uint32_t))
+        cdef Table names = Table(sizeof(uint32_t))
+        cdef Table sources = Table(sizeof(KeySlot))
+        cdef Table callers = Table(sizeof(CallerSlot))
+        cdef UserRec *user = <UserRec *>users.data
+        cdef GroupRec *group = <GroupRec *>groups.data
+        cdef DeviceRec *device = <DeviceRec *>devices.data
+        cdef NumberSlot *slot = <NumberSlot *>plain.data
+        cdef NumberSlot *into
+        cdef uint32_t *words
+        cdef KeySlot *keys
+        cdef CallerSlot *rules
+        cdef uint64_t i, at, count, key
+        # Load factors: what keeps a search within a line or two and a user within 128 bytes.
+        numbers.reserve(plain.count * 5 // 4 + 8)
+        into = <NumberSlot *>numbers.data
+        for i in range(plain.count):
+            at = scaled(mix(slot[i].number), numbers.count)
+            while into[at].number:
+                if into[at].number == slot[i].number:
+                    raise RowError("number", "e164", f"+{slot[i].number} is there twice")
+                at = at + 1 if at + 1 < numbers.count else 0
+            into[at] = slot[i]
+        self.tables[H_NUMBER] = numbers
+        count = 0
+        for i in range(users.count):
+            count += user[i].extension != 0
+        for i in range(groups.count):
+            count += group[i].extension != 0
+        extensions.reserve(count * 4 // 3 + 8)
+        words = <uint32_t *>extensions.data
+        for i in range(users.count):
+            if user[i].extension:
+                place(words, extensions.count,
+                      mix(extension_key(user[i].tenant, user[i].extension)), <uint32_t>i)
+        for i in range(groups.count):
+            if group[i].extension:
+                place(words, extensions.count,
+                      mix(extension_key(group[i].tenant, group[i].extension)),
+                      <uint32_t>i | <uint32_t>0x80000000)
+        self.tables[H_EXTENSION] = extensions
+        names.reserve(devices.count * 4 // 3 + 8)
+        words = <uint32_t *>names.data
+        for i in range(devices.count):
+            if device[i].user:
+                place(words, names.count, device[i].name_hash, <uint32_t>i)
+        self.tables[H_USERNAME] = names
+        sources.reserve(len(self.sources) * 2 + 8)
+        keys = <KeySlot *>sources.data
+        for key, trunk in self.sources:
+            at = scaled(key, sources.count)
+            while keys[at].key:
+                at = at + 1 if at + 1 < sources.count else 0
+            keys[at].key = key
+            keys[at].value = trunk
+        self.tables[H_SOURCE] = sources
+        callers.reserve(len(self.callers) * 3 // 2 + 8)
+        rules = <CallerSlot *>callers.data
+        for owner, number, rule in self.callers:
+            key = caller_key(owner, number)
+            at = scaled(key, callers.count)
+            while rules[at].key:
+                at = at + 1 if at + 1 < callers.count else 0
+            rules[at].key = key
+            rules[at].user = owner
+            rules[at].rule = rule
+        self.tables[H_CALLER] = callers
+        return 0
+
+    def finish(self, uint64_t revision, uint64_t generation):
+        """(header, body) of the base; the builder is used up."""
+        cdef BaseHeader header
+        cdef Table table
+        cdef uint64_t offset = sizeof(BaseHeader)
+        cdef int i
+        self.add_countries()
+        self.hash_tables()
+        memset(&header, 0, sizeof(header))
+        memcpy(header.magic, b"VAXELSNP", 8)
+        header.layout = LAYOUT_VERSION
+        header.header_size = sizeof(BaseHeader)
+        header.revision = revision
+        header.generation = generation
+        for i in range(TABLES):
+            table = self.tables[i]
+            offset = (offset + 63) // 64 * 64
+            header.tables[i].offset = offset
+            header.tables[i].count = table.count
+            header.tables[i].size = table.size
+            offset += table.count * table.size
+        header.file_size = offset
+        body = bytearray(offset - sizeof(BaseHeader))
+        cdef char[::1] view = body
+        for i in range(TABLES):
+            table = self.tables[i]
+            if table.count:
+                memcpy(&view[header.tables[i].offset - sizeof(BaseHeader)], table.data,
+                       table.count * table.size)
+            self.tables[i] = None
+        header.checksum = xxhash.xxh3_64_intdigest(body)
+        raw = PyBytes_FromStringAndSize(<char *>&header, sizeof(BaseHeader) - 8)
+        header.header_checksum = xxhash.xxh3_64_intdigest(raw)
+        return PyBytes_FromStringAndSize(<char *>&header, sizeof(BaseHeader)), body
+
+
+CLASS_BITS = {"national": 1, "mobile": 2, "toll_free": 4, "shared_cost": 8, "premium": 16,
+              "international": 32, "special": 64, "satellite": 128}
+
+
+cdef int place(uint32_t *words, uint64_t count, uint64_t hashed, uint32_t value) noexcept:
+    cdef uint64_t at = scaled(hashed, count)
+    while words[at]:
+        at = at + 1 if at + 1 < count else 0
+    words[at] = value
+    return 0
+
+
+cdef uint64_t text_hash(str text):
+    cdef Py_ssize_t size = 0
+    cdef const char *c = PyUnicode_AsUTF8AndSize(text, &size)
+    return hash_text(c, size)
+
+
+# -- single changes ----------------------------------------------------------------------------
+
+def pack_tenant(tuple row, list routes):
+    """{(kind, key): record} of a tenant and its routes (a route's row as in COLUMNS)."""
+    cdef TenantRec r
+    memset(&r, 0, sizeof(r))
+    fill_tenant(&r, row)
+    return {("tenant", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
+            ("routes", row[0]): pack_routes(routes)}
+
+
+def pack_routes(list routes):
+    cdef RouteRec r
+    out = []
+    for row in routes:
+        memset(&r, 0, sizeof(r))
+        fill_route(&r, row)
+        out.append(PyBytes_FromStringAndSize(<char *>&r, sizeof(r)))
+    return b"".join(out)
+
+
+def pack_user(tuple row, list devices, list forwards, list numbers, bint caller_rules):
+    """{(kind, key): record} of a user with what hangs on the user's record.
+
+    numbers: [(kind, e164)] of the user's own direct and mobile numbers, oldest first.
+    """
+    cdef UserRec r
+    cdef ForwardRec f
+    memset(&r, 0, sizeof(r))
+    fill_user(&r, row)
+    for device in devices:
+        add_device(&r, device)
+    for kind, e164 in numbers:
+        if kind == "direct" and r.direct == 0:
+            r.direct = number_of("number", "e164", e164)
+        elif kind == "mobile" and r.mobile == 0:
+            r.mobile = number_of("number", "e164", e164)
+    if caller_rules:
+        r.flags |= U_CALLER_RULES
+    rows = []
+    for forward in forwards:
+        memset(&f, 0, sizeof(f))
+        fill_forward(&f, forward)
+        rows.append(PyBytes_FromStringAndSize(<char *>&f, sizeof(f)))
+    return {("user", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
+            ("forwards", row[0]): b"".join(rows)}
+
+
+def pack_group(tuple row, list members):
+    """{(kind, key): record} of a group and its members."""
+    cdef GroupRec r
+    cdef MemberRec m
+    memset(&r, 0, sizeof(r))
+    fill_group(&r, row)
+    rows = []
+    for member in members:
+        memset(&m, 0, sizeof(m))
+        fill_member(&m, member)
+        rows.append(PyBytes_FromStringAndSize(<char *>&m, sizeof(m)))
+    return {("group", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
+            ("members", row[0]): b"".join(rows)}
+
+
+def pack_schedule(tuple row):
+    """{(kind, key): record} of a schedule and its rules."""
+    cdef ScheduleRec r
+    cdef RuleRec one
+    memset(&r, 0, sizeof(r))
+    fill_schedule(&r, row)
+    rows = []
+    for rule in msgspec.json.decode(row[5]):
+        memset(&one, 0, sizeof(one))
+        fill_rule(&one, rule)
+        rows.append(PyBytes_FromStringAndSize(<char *>&one, sizeof(one)))
+    return {("schedule", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
+            ("rules", row[0]): b"".join(rows)}
+
+
+def pack_device(tuple row):
+    cdef DeviceRec r
+    memset(&r, 0, sizeof(r))
+    fill_device(&r, row)
+    return {("device", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
+            ("username", text_hash(row[3])): word(row[0])}
+
+
+def pack_number(tuple row):
+    cdef NumberRec r
+    memset(&r, 0, sizeof(r))
+    fill_number(&r, row)
+    return {("number", r.number): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
+
+
+def pack_activity(tuple row):
+    cdef ActivityRec r
+    memset(&r, 0, sizeof(r))
+    fill_activity(&r, row)
+    return {("activity", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
+
+
+def pack_trunk(tuple row):
+    cdef TrunkRec r
+    memset(&r, 0, sizeof(r))
+    fill_trunk(&r, row)
+    return {("trunk", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
+
+
+def pack_area(tuple row):
+    cdef AreaRec r
+    memset(&r, 0, sizeof(r))
+    fill_area(&r, row)
+    return {("area", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
+
+
+def pack_extension(uint32_t tenant, extension, str kind, uint32_t id_):
+    """{(kind, key): record} of an extension; kind "user" or "group"."""
+    cdef uint64_t target = make_target(USER if kind == "user" else GROUP, id_)
+    return {("extension", extension_key(tenant, int(extension))):
+            PyBytes_FromStringAndSize(<char *>&target, 8)}
+
+
+def pack_source(str source, uint32_t trunk):
+    return {("source", text_hash(source)): word(trunk)}
+
+
+def pack_caller_rule(uint32_t user, str number, rule):
+    """rule: "vip", "blocked", or None for none any more."""
+    return {("caller", caller_key(user, caller_number(number))):
+            word(CALLER_RULES[rule] if rule else 0)}
+
+
+cdef bytes word(uint32_t value):
+    return PyBytes_FromStringAndSize(<char *>&value, 4)
+
+
+def overlay_size(capacity: int) -> int:
+    """Bytes of an overlay file with room for capacity bytes of entries."""
+    return OVERLAY_HEADER + 8 * OVERLAY_BUCKETS + capacity
+
+
+def format_overlay(buffer, uint64_t generation, uint64_t revision):
+    """Write the header of a new, zero-filled overlay over the base of that generation."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+    cdef OverlayHeader *header = <OverlayHeader *>view.buf
+    header.layout = LAYOUT_VERSION
+    header.generation = generation
+    header.capacity = view.len
+    header.used = OVERLAY_HEADER + 8 * OVERLAY_BUCKETS
+    header.revision = revision
+    memcpy(header.magic, b"VAXELOVL", 8)
+    PyBuffer_Release(&view)
+
+
+cdef class OverlayWriter:
+    """Appends changes to an overlay; one writer at a time."""
+
+    cdef object buffer
+    cdef char *start
+    cdef OverlayHeader *header
+
+    def __init__(self, buffer):
+        cdef Py_buffer view
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        self.buffer = buffer
+        self.start = <char *>view.buf
+        self.header = <OverlayHeader *>view.buf
+        PyBuffer_Release(&view)
+
+    @property
+    def revision(self):
+        return self.header.revision
+
+    @property
+    def entries(self):
+        return self.header.entries
+
+    @property
+    def fill(self):
+        """The used part, 0 to 1."""
+        return self.header.used / self.header.capacity
+
+    def publish(self, dict changes, uint64_t revision):
+        """Make {(kind, key): record, b"" = deleted} visible together, as that revision.
+
+        Raises OverlayFull, with nothing visible, when there is no room.
+        """
+        cdef uint64_t needed = 0, at, bucket, key
+        cdef uint64_t version
+        cdef OverlayEntry *entry
+        cdef uint32_t kind
+        cdef bytes record
+        cdef char *head
+        for record in changes.values():
+            needed += sizeof(OverlayEntry) + (len(record) + 7) // 8 * 8
+        if self.header.used + needed > self.header.capacity:
+            raise OverlayFull(f"{needed} bytes do not fit")
+        self.header.next_version += 1
+        version = self.header.next_version
+        for (name, key), record in changes.items():
+            kind = KINDS[name]
+            at = self.header.used
+            self.header.used = at + sizeof(OverlayEntry) + (len(record) + 7) // 8 * 8
+            entry = <OverlayEntry *>(self.start + at)
+            bucket = mix(key ^ (<uint64_t>kind << 58)) & (OVERLAY_BUCKETS - 1)
+            head = self.start + OVERLAY_HEADER + 8 * bucket
+            entry.key = key
+            entry.kind = kind
+            entry.size = len(record)
+            entry.version = version
+            entry.next = vx_load(head)
+            memcpy(self.start + at + sizeof(OverlayEntry), <const char *>record, len(record))
+            vx_store(head, at)
+            self.header.entries += 1
+        vx_store(&self.header.revision, revision)
+        vx_store(&self.header.committed, version)

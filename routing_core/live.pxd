@@ -1,0 +1,69 @@
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+cdef enum:
+    LIVE_LAYOUT = 1
+    LIVE_HEADER = 4096
+    LINES = 4                # call slots a user's line state is derived from
+    MAX_RINGING = 30
+    COUNTERS = 64
+    NOTES = 3                # setup, answer, decisions
+    NOTE_BYTES = 1024
+    MAX_MEDIA_NODES = 16
+
+cdef packed struct LiveHeader:
+    char magic[8]
+    uint32_t layout
+    uint32_t users
+    uint32_t members
+    uint32_t trunks
+    uint32_t slots
+    uint32_t reserved_slots  # of them, at the end, for emergency calls only
+    uint64_t file_size
+    uint64_t next_slot       # where the next claim begins to look
+    uint64_t media_up        # bit per rtpengine node
+    uint64_t heartbeat_ms    # of the process that watches trunks and media
+    uint64_t counters[64]
+
+cdef packed struct SlotHead:  # one cache line
+    uint32_t state           # SlotState, changed by compare-and-swap only
+    uint32_t lease_until     # Unix seconds; behind it, the call is not believed any more
+    uint64_t nonce           # of this use of the slot: who knows it may change the call
+    int64_t started_ms
+    int64_t answered_ms
+    int64_t ended_ms
+    uint32_t caller          # user id, 0 = from outside
+    uint32_t answerer        # user id, 0 = outside or nobody
+    uint32_t tenant
+    uint32_t code            # last SIP status
+    uint32_t reason          # who or what ended it: an Ended
+    uint32_t spare
+
+cdef packed struct SlotBody:
+    uint32_t ringing[30]
+    uint32_t n_ringing
+    uint32_t rang[30]        # everybody who rang during the call
+    uint32_t n_rang
+    uint32_t note_size[3]
+    uint32_t spare[2]
+    char note[3][1024]
+
+cdef class Live:
+    cdef object buffer
+    cdef char *start
+    cdef LiveHeader *header
+    cdef uint64_t *presences
+    cdef uint64_t *lines
+    cdef uint8_t *logins
+    cdef uint64_t *trunk_down
+    cdef SlotHead *heads
+    cdef SlotBody *bodies
+
+    cdef uint64_t presence_word(self, uint32_t user) noexcept nogil
+    cdef int line(self, uint32_t user, int64_t now) noexcept nogil
+    cdef bint logged_in(self, uint32_t member) noexcept nogil
+    cdef bint trunk_up(self, uint32_t trunk, int64_t now) noexcept nogil
+    cdef SlotHead *held(self, uint64_t slot, uint64_t nonce) noexcept nogil
+    cdef bint take(self, uint64_t slot, uint64_t nonce, int64_t now_ms, uint32_t lease_until,
+                   uint32_t tenant, uint32_t caller) noexcept nogil
+    cdef void name_line(self, uint32_t user, uint64_t slot, uint64_t nonce,
+                        int64_t now) noexcept nogil

@@ -1,0 +1,440 @@
+"""Live state: presence, log-ins, trunk and media health, and the calls in progress.
+
+One shared file of fixed records. Rules that keep it free of locks and of stale lamps:
+
+- a presence, a log-in, a health is one word with one writing process; a reader loads it whole;
+- a call slot moves by compare-and-swap from state to state, and only the process that won a move
+  writes what belongs to it; the states with "-ING" in their name belong to that process;
+- a user's line state is not stored. It is derived from the call slots that name the user, and a
+  slot counts only while its lease runs (design: nothing outlives its evidence);
+- a slot is named by its index and a 64-bit nonce; whoever does not know the nonce cannot touch it.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+
+from routing_core.layout cimport vx_add, vx_cas, vx_cas32, vx_load, vx_load32, vx_store, vx_store32
+from routing_core.codes cimport (
+    ANSWERED, ANSWERING, CLAIMED, ENDED, ENDING, FREE, IDLE, IN_CALL, RINGING, SETUP,
+)
+from routing_core.errors import LiveStateError
+
+cdef const char *LIVE_MAGIC = b"VAXELLIV"
+
+cdef enum:
+    REF_SLOT_BITS = 24
+    CLAIM_PROBES = 4096      # slots looked at before a claim gives up
+
+
+def live_size(users: int, members: int, trunks: int, slots: int) -> int:
+    """Bytes of a live file for ids below users, members and trunks and for that many calls."""
+    return (LIVE_HEADER + users * 8 * (1 + LINES) + padded(members) + trunks * 8
+            + slots * (sizeof(SlotHead) + sizeof(SlotBody)))
+
+
+def padded(size):
+    return (size + 63) // 64 * 64
+
+
+def format_live(buffer, users: int, members: int, trunks: int, slots: int,
+                reserved_slots: int) -> None:
+    """Write the header of a new, zero-filled live file."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+    cdef LiveHeader *header = <LiveHeader *>view.buf
+    header.layout = LIVE_LAYOUT
+    header.users = users
+    header.members = members
+    header.trunks = trunks
+    header.slots = slots
+    header.reserved_slots = reserved_slots
+    header.file_size = view.len
+    memcpy(header.magic, LIVE_MAGIC, 8)
+    PyBuffer_Release(&view)
+
+
+cdef class Live:
+    """A live file, mapped shared and writable."""
+
+    def __init__(self, buffer):
+        cdef Py_buffer view
+        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        self.start = <char *>view.buf
+        cdef Py_ssize_t size = view.len
+        PyBuffer_Release(&view)
+        if size < LIVE_HEADER:
+            raise LiveStateError(f"{size} bytes are less than a header")
+        cdef LiveHeader *header = <LiveHeader *>self.start
+        if memcmp(header.magic, LIVE_MAGIC, 8) != 0 or header.layout != LIVE_LAYOUT:
+            raise LiveStateError("not a live file of this layout")
+        if header.file_size != <uint64_t>size or live_size(
+                header.users, header.members, header.trunks, header.slots) != size:
+            raise LiveStateError(f"{size} bytes do not match the header")
+        self.buffer = buffer
+        self.header = header
+        self.presences = <uint64_t *>(self.start + LIVE_HEADER)
+        self.lines = self.presences + header.users
+        self.logins = <uint8_t *>(self.lines + <size_t>LINES * header.users)
+        self.trunk_down = <uint64_t *>(self.logins + (header.members + 63) // 64 * 64)
+        self.heads = <SlotHead *>(self.trunk_down + header.trunks)
+        self.bodies = <SlotBody *>(self.heads + header.slots)
+
+    # -- what the kernel reads ----------------------------------------------------------------
+
+    cdef uint64_t presence_word(self, uint32_t user) noexcept nogil:
+        # activity | until << 24; 0 = available without an end.
+        return vx_load(&self.presences[user]) if user < self.header.users else 0
+
+    cdef bint logged_in(self, uint32_t member) noexcept nogil:
+        return member < self.header.members and self.logins[member] == 1
+
+    cdef bint trunk_up(self, uint32_t trunk, int64_t now) noexcept nogil:
+        return trunk >= self.header.trunks or vx_load(&self.trunk_down[trunk]) <= <uint64_t>now
+
+    cdef int line(self, uint32_t user, int64_t now) noexcept nogil:
+        cdef uint64_t ref, slot
+        cdef SlotHead *head
+        cdef SlotBody *body
+        cdef uint32_t state, i, j
+        cdef int best = IDLE
+        if user == 0 or user >= self.header.users:
+            return IDLE
+        for i in range(LINES):
+            ref = vx_load(&self.lines[<size_t>user * LINES + i])
+            if ref == 0:
+                continue
+            slot = (ref & ((1 << REF_SLOT_BITS) - 1)) - 1
+            if slot >= self.header.slots:
+                continue
+            head = &self.heads[slot]
+            if head.nonce >> REF_SLOT_BITS != ref >> REF_SLOT_BITS \
+                    or <int64_t>head.lease_until < now:
+                continue
+            state = vx_load32(&head.state)
+            if state == SETUP or state == ANSWERING:
+                if head.caller == user:
+                    return IN_CALL
+                body = &self.bodies[slot]
+                for j in range(min(body.n_ringing, <uint32_t>MAX_RINGING)):
+                    if body.ringing[j] == user:
+                        best = RINGING
+            elif state == ANSWERED and (head.caller == user or head.answerer == user):
+                return IN_CALL
+        return best
+
+    # -- presence, log-ins, health: one writer each ------------------------------------------
+
+    def set_presence(self, uint32_t user, uint32_t activity, uint32_t until):
+        """activity 0 = available; until: Unix seconds, 0 = without an end."""
+        if user >= self.header.users:
+            raise LiveStateError(f"user {user}: the live file has room for {self.header.users}")
+        vx_store(&self.presences[user], <uint64_t>until << 24 | (activity & 0xFFFFFF))
+
+    def presence(self, uint32_t user):
+        """(activity, until) as set, whether or not the end has passed."""
+        cdef uint64_t word = self.presence_word(user)
+        return word & 0xFFFFFF, word >> 24
+
+    def set_logged_in(self, uint32_t member, bint logged_in):
+        if member >= self.header.members:
+            raise LiveStateError(f"member {member}: room for {self.header.members}")
+        self.logins[member] = logged_in
+
+    def is_logged_in(self, uint32_t member):
+        return self.logged_in(member)
+
+    def set_trunk_down(self, uint32_t trunk, uint64_t until):
+        """Out of use until that Unix second; 0 = in use."""
+        if trunk >= self.header.trunks:
+            raise LiveStateError(f"trunk {trunk}: room for {self.header.trunks}")
+        vx_store(&self.trunk_down[trunk], until)
+
+    def trunk_down_until(self, uint32_t trunk):
+        return vx_load(&self.trunk_down[trunk]) if trunk < self.header.trunks else 0
+
+    def line_state(self, uint32_t user, int64_t now):
+        """A LineState, derived from the calls whose lease runs at now (Unix seconds)."""
+        return self.line(user, now)
+
+    @property
+    def media_up(self):
+        """Bits of the rtpengine nodes that answer."""
+        return vx_load(&self.header.media_up)
+
+    @media_up.setter
+    def media_up(self, uint64_t bits):
+        vx_store(&self.header.media_up, bits)
+
+    @property
+    def heartbeat_ms(self):
+        return vx_load(&self.header.heartbeat_ms)
+
+    @heartbeat_ms.setter
+    def heartbeat_ms(self, uint64_t now_ms):
+        vx_store(&self.header.heartbeat_ms, now_ms)
+
+    def count(self, int counter, uint64_t by=1):
+        """Add to one of 64 counters that all processes share."""
+        if 0 <= counter < COUNTERS:
+            vx_add(&self.header.counters[counter], by)
+
+    def counter(self, int counter):
+        return vx_load(&self.header.counters[counter]) if 0 <= counter < COUNTERS else 0
+
+    # -- calls --------------------------------------------------------------------------------
+
+    cdef SlotHead *held(self, uint64_t slot, uint64_t nonce) noexcept nogil:
+        if slot >= self.header.slots or nonce == 0 or self.heads[slot].nonce != nonce:
+            return NULL
+        return &self.heads[slot]
+
+    def claim(self, uint64_t nonce, int64_t now_ms, uint32_t lease_until, uint32_t tenant,
+              uint32_t caller, bint emergency=False):
+        """A slot for a new call, or -1 when all are taken.
+
+        nonce: 64 random bits, not 0. The slots at the end are for emergency calls only.
+        """
+        cdef uint64_t usable = self.header.slots - self.header.reserved_slots
+        cdef uint64_t first = vx_add(&self.header.next_slot, 1) % usable
+        cdef uint64_t i, slot
+        for i in range(min(<uint64_t>CLAIM_PROBES, usable)):
+            slot = (first + i) % usable
+            if self.take(slot, nonce, now_ms, lease_until, tenant, caller):
+                return slot
+        if emergency:
+            for slot in range(usable, self.header.slots):
+                if self.take(slot, nonce, now_ms, lease_until, tenant, caller):
+                    return slot
+        return -1
+
+    cdef bint take(self, uint64_t slot, uint64_t nonce, int64_t now_ms, uint32_t lease_until,
+                   uint32_t tenant, uint32_t caller) noexcept nogil:
+        cdef SlotHead *head = &self.heads[slot]
+        if vx_load32(&head.state) != FREE or not vx_cas32(&head.state, FREE, CLAIMED):
+            return False
+        cdef SlotBody *body = &self.bodies[slot]
+        head.nonce = nonce
+        head.lease_until = lease_until
+        head.started_ms = now_ms
+        head.answered_ms = 0
+        head.ended_ms = 0
+        head.caller = caller
+        head.answerer = 0
+        head.tenant = tenant
+        head.code = 0
+        head.reason = 0
+        body.n_ringing = 0
+        body.n_rang = 0
+        memset(body.note_size, 0, sizeof(body.note_size))
+        vx_store32(&head.state, SETUP)
+        if caller:
+            self.name_line(caller, slot, nonce, now_ms // 1000)
+        return True
+
+    cdef void name_line(self, uint32_t user, uint64_t slot, uint64_t nonce,
+                        int64_t now) noexcept nogil:
+        # Point one of the user's lines at the slot. A line whose call is over is free; when all
+        # are live, the user is in a call anyway and the line state is right without this one.
+        cdef uint64_t ref = (nonce >> REF_SLOT_BITS << REF_SLOT_BITS) | (slot + 1)
+        cdef uint64_t old, other
+        cdef uint64_t *line
+        cdef uint32_t state
+        cdef int i
+        if user == 0 or user >= self.header.users:
+            return
+        for i in range(LINES):
+            if vx_load(&self.lines[<size_t>user * LINES + i]) == ref:
+                return
+        for i in range(LINES):
+            line = &self.lines[<size_t>user * LINES + i]
+            old = vx_load(line)
+            if old:
+                other = (old & ((1 << REF_SLOT_BITS) - 1)) - 1
+                if other < self.header.slots \
+                        and self.heads[other].nonce >> REF_SLOT_BITS == old >> REF_SLOT_BITS \
+                        and <int64_t>self.heads[other].lease_until >= now:
+                    state = vx_load32(&self.heads[other].state)
+                    if SETUP <= state <= ANSWERED:
+                        continue
+            if vx_cas(line, old, ref):
+                return
+
+    def ring(self, uint64_t slot, uint64_t nonce, users, int64_t now_ms, uint32_t lease_until):
+        """These users ring now, and nobody else; False when the call is not being set up."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        if head == NULL or vx_load32(&head.state) != SETUP:
+            return False
+        cdef SlotBody *body = &self.bodies[slot]
+        cdef uint32_t user, n = 0, i
+        cdef bint known
+        head.lease_until = lease_until
+        body.n_ringing = 0
+        for user in users:
+            if n == MAX_RINGING:
+                break
+            body.ringing[n] = user
+            n += 1
+            known = False
+            for i in range(min(body.n_rang, <uint32_t>MAX_RINGING)):
+                known = known or body.rang[i] == user
+            if not known and body.n_rang < MAX_RINGING:
+                body.rang[body.n_rang] = user
+                body.n_rang += 1
+        vx_store32(&body.n_ringing, n)
+        for user in users:
+            self.name_line(user, slot, nonce, now_ms // 1000)
+        return True
+
+    def note(self, uint64_t slot, uint64_t nonce, int which, bytes text):
+        """Keep text (at most 1 024 bytes) with the call; which: 0 setup, 1 answer, 2 decisions.
+
+        False, and nothing kept, when it does not fit or the call is over.
+        """
+        cdef SlotHead *head = self.held(slot, nonce)
+        cdef SlotBody *body
+        if head == NULL or len(text) > NOTE_BYTES or not 0 <= which < NOTES:
+            return False
+        if vx_load32(&head.state) >= ENDED:
+            return False
+        body = &self.bodies[slot]
+        memcpy(body.note[which], <const char *>text, len(text))
+        vx_store32(&body.note_size[which], len(text))
+        return True
+
+    def read_note(self, uint64_t slot, int which):
+        if slot >= self.header.slots or not 0 <= which < NOTES:
+            return b""
+        cdef SlotBody *body = &self.bodies[slot]
+        return PyBytes_FromStringAndSize(
+            body.note[which], min(body.note_size[which], <uint32_t>NOTE_BYTES))
+
+    def answer(self, uint64_t slot, uint64_t nonce, uint32_t answerer, int64_t now_ms,
+               uint32_t lease_until, bytes text=b""):
+        """The call is answered; True for the one process that says so first."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        if head == NULL or not vx_cas32(&head.state, SETUP, ANSWERING):
+            return False
+        cdef SlotBody *body = &self.bodies[slot]
+        head.answered_ms = now_ms
+        head.answerer = answerer
+        head.code = 200
+        head.lease_until = lease_until
+        if len(text) <= NOTE_BYTES:
+            memcpy(body.note[1], <const char *>text, len(text))
+            body.note_size[1] = len(text)
+        body.n_ringing = 0
+        vx_store32(&head.state, ANSWERED)
+        if answerer:
+            self.name_line(answerer, slot, nonce, now_ms // 1000)
+        return True
+
+    def renew(self, uint64_t slot, uint64_t nonce, uint32_t lease_until):
+        """The call was heard of: believe in it until then."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        if head == NULL:
+            return False
+        head.lease_until = lease_until
+        return True
+
+    def end(self, uint64_t slot, uint64_t nonce, uint32_t code, uint32_t reason, int64_t now_ms):
+        """The call is over; True for the one process that says so first."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        cdef uint32_t state
+        if head == NULL:
+            return False
+        state = vx_load32(&head.state)
+        if state == FREE or state >= ENDING or not vx_cas32(&head.state, state, ENDING):
+            return False
+        head.ended_ms = now_ms
+        if code:
+            head.code = code
+        head.reason = reason
+        vx_store32(&head.state, ENDED)
+        return True
+
+    def release(self, uint64_t slot, uint64_t nonce):
+        """Give the slot back, after its record was written."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        if head == NULL or vx_load32(&head.state) != ENDED:
+            return False
+        head.nonce = 0
+        vx_store32(&head.state, FREE)
+        return True
+
+    def calls(self, *states):
+        """[(slot, nonce)] of the calls in these states, or of all that are not free."""
+        cdef uint64_t slot
+        cdef uint32_t state
+        cdef uint64_t wanted = 0
+        for state in states:
+            wanted |= <uint64_t>1 << state
+        if not wanted:
+            wanted = ~(<uint64_t>1 << FREE)
+        found = []
+        for slot in range(self.header.slots):
+            state = vx_load32(&self.heads[slot].state)
+            if state != FREE and wanted >> state & 1:
+                found.append((slot, self.heads[slot].nonce))
+        return found
+
+    def call(self, uint64_t slot, uint64_t nonce):
+        """What is known of a call, as a dict, or None when the slot has another call by now."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        if head == NULL:
+            return None
+        cdef SlotBody *body = &self.bodies[slot]
+        cdef SlotHead h = head[0]
+        found = {
+            "state": h.state, "lease_until": h.lease_until, "started_ms": h.started_ms,
+            "answered_ms": h.answered_ms, "ended_ms": h.ended_ms, "caller": h.caller,
+            "answerer": h.answerer, "tenant": h.tenant, "code": h.code, "reason": h.reason,
+            "ringing": [body.ringing[i] for i in range(min(body.n_ringing, <uint32_t>MAX_RINGING))],
+            "rang": [body.rang[i] for i in range(min(body.n_rang, <uint32_t>MAX_RINGING))],
+            "setup": self.read_note(slot, 0), "answer": self.read_note(slot, 1),
+            "decisions": self.read_note(slot, 2),
+        }
+        return found if self.held(slot, nonce) != NULL else None
+
+    def repair(self, int64_t now_ms):
+        """Finish what a killed process had begun; the slots that were repaired.
+
+        Call it when no process that writes calls is running: a move that is still under way then
+        has lost its owner. CLAIMED never became a call; ANSWERING goes on as answered; ENDING is
+        ended.
+        """
+        cdef uint64_t slot
+        cdef SlotHead *head
+        repaired = []
+        for slot in range(self.header.slots):
+            head = &self.heads[slot]
+            if head.state == CLAIMED:
+                head.nonce = 0
+                vx_store32(&head.state, FREE)
+            elif head.state == ANSWERING:
+                vx_store32(&head.state, ANSWERED)
+            elif head.state == ENDING:
+                if head.ended_ms == 0:
+                    head.ended_ms = now_ms
+                vx_store32(&head.state, ENDED)
+            else:
+                continue
+            repaired.append(slot)
+        return repaired
+
+    @property
+    def slots(self):
+        return self.header.slots
+
+    @property
+    def users(self):
+        return self.header.users
+
+    @property
+    def members(self):
+        return self.header.members
+
+    @property
+    def trunks(self):
+        return self.header.trunks
