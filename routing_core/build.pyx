@@ -27,7 +27,7 @@ from routing_core.codes cimport (
     ALWAYS, AUTO, VIP, BLOCKED,
 )
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_ENABLED, ForwardRec, GroupRec,
+    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec, GroupRec,
     H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES,
     MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, OVERLAY_BUCKETS, OVERLAY_HEADER,
     OverlayEntry, OverlayHeader, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec, TABLES, TenantRec,
@@ -41,7 +41,7 @@ from routing_core.snapshot cimport scaled
 
 from routing_core.errors import OverlayFull, RowError
 from routing_core.rows import (
-    COUNTRIES, DEVICE_KINDS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES, TRANSPORTS, ZONES,
+    COUNTRIES, DEVICE_KINDS, DIGESTS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES, TRANSPORTS, ZONES,
 )
 
 cdef dict DISPLAYS = {None: INHERIT, "main": MAIN, "direct": DIRECT, "mobile": OWN_MOBILE,
@@ -183,6 +183,11 @@ def read_secret(text: str) -> bytes:
     return base64.b32decode(text.upper() + "======")
 
 
+def secret_text(secret: bytes) -> str:
+    """The password that a device sends: 26 base32 letters of 16 bytes."""
+    return base64.b32encode(secret).decode("ascii").rstrip("=").lower()
+
+
 cdef int fill_device(DeviceRec *r, tuple row) except -1:
     cdef Py_ssize_t size = 0
     cdef const char *name = PyUnicode_AsUTF8AndSize(row[3], &size)
@@ -193,7 +198,7 @@ cdef int fill_device(DeviceRec *r, tuple row) except -1:
     r.user = row[1]
     r.area = row[5] or 0
     r.display = choice_of("device", "display", DISPLAYS, row[6])
-    r.flags = D_ENABLED if row[7] else 0
+    r.flags = (D_ENABLED if row[7] else 0) | (DIGESTS.index(row[8]) << D_DIGEST_SHIFT)
     memcpy(r.secret, <const char *>secret, 16)
     return 0
 
@@ -280,14 +285,21 @@ cdef int fill_rule(RuleRec *r, dict rule) except -1:
     return 0
 
 
+cdef int put_text(char *into, size_t room, str field, str text) except -1:
+    cdef bytes raw = text.encode("utf-8")
+    if <size_t>len(raw) >= room:
+        raise RowError("trunk", field, f"longer than {room - 1} bytes")
+    memcpy(into, <const char *>raw, len(raw))
+    return 0
+
+
 cdef int fill_trunk(TrunkRec *r, tuple row) except -1:
     (id_, tenant, host, port, transport, country, identity, diversion, forwarded, format_, media,
-     ring_s, kind, enabled) = row
-    cdef bytes name = host.encode("ascii")
-    if len(name) >= sizeof(r.host):
-        raise RowError("trunk", "host", "longer than 95 characters")
+     ring_s, kind, enabled, username, secret) = row
     r.tenant = tenant or 0
-    memcpy(r.host, <const char *>name, len(name))
+    put_text(r.host, sizeof(r.host), "host", host)
+    put_text(r.username, sizeof(r.username), "username", username)
+    put_text(r.secret, sizeof(r.secret), "secret", secret)
     r.port = port
     r.transport = TRANSPORTS.index(transport)
     r.country = choice_of("trunk", "country", COUNTRY_INDEX, country)

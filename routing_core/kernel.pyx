@@ -32,7 +32,7 @@ from routing_core.codes cimport (
 )
 from routing_core.hours cimport is_open
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, DeviceRec, ForwardRec, GroupRec, MAX_DEVICES, MAX_MEMBERS, MAX_TARGETS,
+    ActivityRec, AreaRec, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec, GroupRec, MAX_DEVICES, MAX_MEMBERS, MAX_TARGETS,
     MAX_TRUNKS, MAX_VISITED, MemberRec, NumberRec, PlanRec, RouteRec, SHORT, TARGET_SHIFT,
     TenantRec, TrunkRec, T_FORWARD, T_MEMBER, T_ROUTE, T_TENANT, UserRec, U_CALLER_RULES,
     U_CALL_WAITING, U_ENABLED, U_RECORD, hash_text, make_target, mix, vx_load,
@@ -1040,7 +1040,7 @@ cdef class Kernel:
     # -- what the edge asks besides -----------------------------------------------------------
 
     def device_by_username(self, str username):
-        """(device id, user id, secret) of an enabled device, or None."""
+        """(device id, user id, secret, index into rows.DIGESTS) of an enabled device, or None."""
         cdef Py_ssize_t size = 0
         cdef const char *text = PyUnicode_AsUTF8AndSize(username, &size)
         cdef uint32_t device
@@ -1048,9 +1048,10 @@ cdef class Kernel:
         self.refresh()
         device = self.snapshot.username(hash_text(text, size))
         row = self.snapshot.device(device) if device else NULL
-        if row == NULL or not row.flags & 1:
+        if row == NULL or not row.flags & D_ENABLED:
             return None
-        return device, row.user, PyBytes_FromStringAndSize(<const char *>row.secret, 16)
+        return (device, row.user, PyBytes_FromStringAndSize(<const char *>row.secret, 16),
+                row.flags >> D_DIGEST_SHIFT)
 
     def trunk_by_source(self, str source):
         """Trunk id of "ip:192.0.2.1" or "tls:name", 0 when unknown."""
@@ -1070,6 +1071,8 @@ cdef class Kernel:
             "forwarded": row.forwarded, "format": row.format, "anchor": bool(row.anchor),
             "ring_s": row.ring_s, "tenant": row.tenant, "registers": bool(row.registers),
             "country_code": self.snapshot.plan(row.country).country_code,
+            "username": row.username[:strlen(row.username)].decode("utf-8", "replace"),
+            "secret": row.secret[:strlen(row.secret)].decode("utf-8", "replace"),
         }
 
     def schedule_open(self, uint32_t schedule, int64_t now):

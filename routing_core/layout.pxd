@@ -109,6 +109,7 @@ cdef packed struct DeviceRec:
 
 cdef enum:
     D_ENABLED = 1
+    D_DIGEST_SHIFT = 4       # index into rows.DIGESTS
 
 cdef packed struct NumberSlot:
     uint64_t number          # 0 = empty
@@ -199,6 +200,8 @@ cdef packed struct TrunkRec:
     uint8_t registers
     uint8_t spare[15]
     char host[96]
+    char username[72]        # answers the carrier's challenge; "" = none
+    char secret[72]
 
 cdef packed struct RouteRec:
     uint64_t low             # numbers in [low, high), left-aligned to 15 digits

@@ -331,9 +331,9 @@ cdef class Live:
         return True
 
     def renew(self, uint64_t slot, uint64_t nonce, uint32_t lease_until):
-        """The call was heard of: believe in it until then."""
+        """The call was heard of: believe in it until then. False when it is over or not ours."""
         cdef SlotHead *head = self.held(slot, nonce)
-        if head == NULL:
+        if head == NULL or not SETUP <= vx_load32(&head.state) <= ANSWERED:
             return False
         head.lease_until = lease_until
         return True

@@ -16,7 +16,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
                "foreign_number", "activity_end", "area", "barred", "media"),
     "user": ("id", "tenant", "extension", "display", "barred", "area", "ring_s", "enabled",
              "record", "call_waiting", "language"),
-    "device": ("id", "user", "kind", "username", "secret", "area", "display", "enabled"),
+    "device": ("id", "user", "kind", "username", "secret", "area", "display", "enabled",
+               "digest"),
     "number": ("e164", "tenant", "kind", *_target("target"), "schedule",
                *_target("closed_target"), "record"),
     "activity": ("id", "tenant", "reachable", "in_groups", "role"),
@@ -26,7 +27,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "member": ("ring_group", "id", "user", "priority", "device_kinds"),
     "schedule": ("id", "tenant", "time_zone", "state", "country", "rules"),
     "trunk": ("id", "tenant", "host", "port", "transport", "country", "identity", "diversion",
-              "forwarded", "format", "media", "ring_s", "kind", "enabled"),
+              "forwarded", "format", "media", "ring_s", "kind", "enabled",
+              "username", "secret"),
     "trunk_source": ("source", "trunk"),
     "route": ("tenant", "prefix", "trunk", "position", "weight"),
     "area": ("id", "centre", "location", "trunk"),
@@ -47,4 +49,5 @@ DEVICE_KINDS: Final = ("desk", "soft", "mobile", "cordless")
 TRANSPORTS: Final = ("udp", "tcp", "tls")
 IDENTITIES: Final = ("pai", "rpid", "from")
 DIVERSIONS: Final = ("diversion", "history", "none")
+DIGESTS: Final = ("both", "md5", "sha256")
 FORMATS: Final = ("plus", "e164", "national")

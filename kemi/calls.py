@@ -1,0 +1,92 @@
+"""What the edge remembers of a call: in the transaction while it is set up, in a call slot until
+its record is written."""
+
+import re
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, Ended
+from routing_core import Live
+
+_MARK: Final = re.compile(rf";{ROUTE_PARAM}=([0-9a-f]{{1,6}})\.([0-9a-f]{{1,16}})(m?)")
+
+
+class Context(msgspec.Struct, omit_defaults=True):
+    """Travels with the INVITE transaction, from the request to its failure and reply steps."""
+
+    slot: int
+    nonce: int
+    uid: str
+    trail: str = ""
+    cause_count: int = 0
+    users: list[int] = []  # of each branch, in the order they were sent
+    to_trunk: bool = False
+    inside: bool = False  # the caller is a device
+    trunk: int = 0
+    trunks: list[int] = []  # still to be tried
+    ring_s: int = 0
+    number: str = ""
+    shown: str = ""
+    caller: str = ""
+    display: int = 0
+    hidden: bool = False
+    diverters: list[str] = []
+    location: str = ""
+    media: bool = False
+    record: bool = False
+    emergency: bool = False
+    challenged: bool = False
+
+
+encode_context = msgspec.json.Encoder().encode
+decode_context = msgspec.json.Decoder(Context).decode
+
+
+class Mark(NamedTuple):
+    """The edge's own mark in a Route header."""
+
+    slot: int
+    nonce: int
+    media: bool
+
+
+def mark_text(context: Context) -> str:
+    """The Record-Route parameter of a call."""
+    return f";{ROUTE_PARAM}={context.slot:x}.{context.nonce:x}{'m' if context.media else ''}"
+
+
+def read_mark(route: str) -> Mark | None:
+    """The mark in a Route header, None when there is none."""
+    found = _MARK.search(route)
+    return Mark(int(found[1], 16), int(found[2], 16), found[3] == "m") if found else None
+
+
+class Calls:
+    """The call slots, as the edge uses them."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+
+    def begin(self, nonce: int, now: float, tenant: int, caller: int, emergency: bool) -> int:
+        """A slot, or -1 when there is none left."""
+        return self.live.claim(nonce, int(now * 1000), int(now) + SETUP_LEASE_S, tenant, caller,
+                               emergency)
+
+    def ring(self, context: Context, users: list[int], now: float) -> None:
+        """These users ring from now on."""
+        self.live.ring(context.slot, context.nonce, users, int(now * 1000),
+                       int(now) + SETUP_LEASE_S)
+
+    def answer(self, context: Context, user: int, now: float, note: dict[str, Any]) -> bool:
+        """Answered; True for the first who says so."""
+        return self.live.answer(context.slot, context.nonce, user, int(now * 1000),
+                                int(now) + LEASE_S, msgspec.json.encode(note))
+
+    def heard_of(self, mark: Mark, now: float) -> bool:
+        """A request inside the call: whether the call is ours and still there."""
+        return self.live.renew(mark.slot, mark.nonce, int(now) + LEASE_S)
+
+    def end(self, slot: int, nonce: int, code: int, reason: Ended, now: float) -> bool:
+        """Over; True for the first who says so."""
+        return self.live.end(slot, nonce, code, reason, int(now * 1000))

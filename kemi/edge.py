@@ -1,0 +1,289 @@
+"""The edge: what happens to a SIP message, as an ordered list of steps.
+
+A step returns True when it has dealt with the request. Whatever goes wrong inside is caught here,
+at the outermost place: the caller gets a 500 and the fault is counted (facts: an exception that
+leaves a handler gives the caller no answer at all).
+"""
+
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import KSR
+
+from kemi.calls import Calls, read_mark
+from kemi.identity import user_of
+from kemi.media import Media, has_sdp
+from kemi.names import FLAG_NAT_BRANCH, OWN_HEADERS, Counter, Ended
+from kemi.relay import Relay
+from kemi.source import Caller, Sources
+from routing_core import SnapshotError
+from routing_core.codes import Source
+from routing_core.mapping import open_kernel
+
+METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+
+
+class Edge:
+    """One per worker process, made before the fork; child_init() opens what a worker needs."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.domain: str = settings["domain"]
+        self.steps: list[Callable[[], bool]] = [
+            self.sane, self.cancel, self.inside_dialog, self.flood, self.retransmission,
+            self.known_method, self.own_headers, self.options, self.register, self.invite,
+        ]
+
+    def child_init(self, rank: int) -> int:
+        """Kamailio calls it in every process."""
+        if rank < -1:
+            return 0
+        self.kernel = open_kernel(Path(self.settings["state"]), self.snapshot_refused)
+        self.live = self.kernel.live
+        self.sources = Sources(self.kernel, self.domain, bytes.fromhex(self.settings["key"]))
+        self.calls = Calls(self.live)
+        self.media = Media(self.live)
+        self.relay = Relay(self.kernel, self.calls, self.media, self.domain)
+        return 0
+
+    def snapshot_refused(self, error: SnapshotError) -> None:
+        """The last good one stays in force."""
+        KSR.err(f"snapshot refused: {error}\n")
+        if hasattr(self, "live"):
+            self.live.count(Counter.SNAPSHOT_REFUSED)
+
+    # -- called by Kamailio -------------------------------------------------------------------
+
+    def ksr_request_route(self, _message: Any) -> int:
+        """Every request."""
+        try:
+            for step in self.steps:
+                if step():
+                    break
+            else:
+                KSR.sl.sl_send_reply(404, "Not Found")
+        except Exception:
+            self.fault()
+            if not KSR.is_ACK():
+                KSR.sl.sl_send_reply(500, "Server Internal Error")
+        return 1
+
+    def ksr_branch(self, _message: Any) -> int:
+        """Before a branch of an INVITE is sent."""
+        return self.guarded(self.relay.branch)
+
+    def ksr_reply(self, _message: Any) -> int:
+        """A reply to an INVITE that starts a call."""
+        return self.guarded(self.reply)
+
+    def ksr_reply_inside(self, _message: Any) -> int:
+        """A reply to a request with an SDP inside a call."""
+        return self.guarded(self.reply_inside)
+
+    def ksr_failure(self, _message: Any) -> int:
+        """All branches failed."""
+        try:
+            self.relay.failed()
+        except Exception:
+            self.fault()
+            KSR.tm.t_reply(500, "Server Internal Error")
+        return 1
+
+    def ksr_xhttp_event(self, _message: Any, _event: str) -> int:
+        """HTTP on a SIP port: only the WebSocket handshake (RFC 7118)."""
+        try:
+            if "websocket" in (KSR.hdr.get("Upgrade") or "").lower() \
+                    and "sip" in (KSR.hdr.get("Sec-WebSocket-Protocol") or "").lower():
+                KSR.websocket.handle_handshake()
+            else:
+                KSR.xhttp.xhttp_reply(426, "Upgrade Required", "text/plain", "SIP over WebSocket")
+        except Exception:
+            self.fault()
+        return 1
+
+    def guarded(self, work: Callable[[], None]) -> int:
+        """Run a step whose failure must not stop the message."""
+        try:
+            work()
+        except Exception:
+            self.fault()
+        return 1
+
+    def fault(self) -> None:
+        """Count and log an exception; the log line carries no header and no secret."""
+        self.live.count(Counter.EXCEPTIONS)
+        KSR.err("exception in the edge: " + traceback.format_exc(limit=-3).replace("\n", " | ")
+                + "\n")
+
+    # -- the steps ----------------------------------------------------------------------------
+
+    def sane(self) -> bool:
+        """A message that can be worked with; sanity_check answers others itself."""
+        if KSR.maxfwd.process_maxfwd(10) < 0:
+            KSR.sl.sl_send_reply(483, "Too Many Hops")
+            return True
+        if KSR.sanity.sanity_check(17895, 7) < 0:
+            return True
+        if self.settings.get("faults") and KSR.pv.get("$rU") == "fault":
+            raise RuntimeError("asked for by the test")
+        return False
+
+    def cancel(self) -> bool:
+        """CANCEL goes where its INVITE went."""
+        if not KSR.is_CANCEL():
+            return False
+        if KSR.tm.t_check_trans() > 0:
+            KSR.tm.t_relay()
+        else:
+            KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+        return True
+
+    def inside_dialog(self) -> bool:
+        """A request of a call that is ours goes on; any other is not relayed for anybody."""
+        if KSR.siputils.has_totag() < 0:
+            return False
+        now = time.time()
+        mark = read_mark(KSR.hdr.get("Route") or "")
+        if mark is None or KSR.rr.loose_route() < 0:
+            if KSR.is_ACK():
+                if KSR.tm.t_check_trans() > 0:  # of a refusal of ours
+                    KSR.tm.t_relay()
+            else:
+                self.live.count(Counter.NOT_OURS)
+                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+            return True
+        if KSR.is_BYE():
+            if KSR.tm.t_check_trans() == 0:  # a retransmission: tm has sent its reply again
+                return True
+            caller = KSR.rr.is_direction("downstream") > 0
+            if not self.calls.end(mark.slot, mark.nonce, 200,
+                                  Ended.CALLER if caller else Ended.CALLED, now):
+                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+                return True
+            if mark.media:
+                self.media.delete()
+        elif not self.calls.heard_of(mark, now):
+            if not KSR.is_ACK():
+                self.live.count(Counter.NOT_OURS)
+                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+            return True
+        if KSR.is_REFER() and self.sources.trunk():
+            KSR.sl.sl_send_reply(603, "Decline")  # a carrier does not make our phones call
+            return True
+        KSR.force_rport()
+        if KSR.is_method_in("IU"):
+            self.mend_contact()
+        KSR.nathelper.handle_ruri_alias()
+        if mark.media and has_sdp() and KSR.is_method_in("IU"):
+            self.media.offer_again()
+            KSR.tm.t_on_reply("ksr_reply_inside")
+        KSR.tm.t_relay()
+        return True
+
+    def flood(self) -> bool:
+        """Too many requests of an address that is no trunk's are dropped without an answer."""
+        if self.sources.trunk() or KSR.pike.pike_check_req() > 0:
+            return False
+        self.live.count(Counter.FLOOD)
+        return True
+
+    def retransmission(self) -> bool:
+        """One that tm has answered or is working on is absorbed."""
+        if KSR.is_ACK():
+            if KSR.tm.t_check_trans() > 0:
+                KSR.tm.t_relay()
+            return True
+        if KSR.tmx.t_precheck_trans() > 0:
+            KSR.tm.t_check_trans()
+            return True
+        return KSR.tm.t_check_trans() == 0
+
+    def known_method(self) -> bool:
+        """Refuse what the edge does not do outside a call."""
+        if KSR.is_method_in("IRO"):
+            return False
+        KSR.hdr.append_to_reply(f"Allow: {METHODS}\r\n")
+        KSR.sl.sl_send_reply(405, "Method Not Allowed")
+        return True
+
+    def own_headers(self) -> bool:
+        """Headers of ours and preset routes that come from outside are worth nothing."""
+        if KSR.textops.remove_hf_re(OWN_HEADERS) > 0:
+            self.live.count(Counter.FORGED)
+        if KSR.hdr.is_present("Route") > 0:
+            KSR.hdr.remove("Route")
+        return False
+
+    def options(self) -> bool:
+        """Keep-alive (RFC 3261 section 11), of anybody."""
+        if not KSR.is_OPTIONS():
+            return False
+        KSR.sl.sl_send_reply(200, "OK")
+        return True
+
+    def register(self) -> bool:
+        """A device tells where it is."""
+        if not KSR.is_REGISTER():
+            return False
+        KSR.force_rport()
+        caller = self.sources.device("REGISTER")
+        if caller is None:
+            self.sources.challenge(401)
+            return True
+        if KSR.pv.get("$tU") != caller.username:
+            KSR.sl.sl_send_reply(403, "Not Your Address")
+            return True
+        if KSR.nathelper.nat_uac_test(18) > 0 or KSR.is_WSX():
+            KSR.nathelper.fix_nated_register()
+            KSR.setbflag(FLAG_NAT_BRANCH)
+        if KSR.registrar.save_uri("location", 0, f"sip:d{caller.device}@{self.domain}") < 0:
+            KSR.sl.sl_send_reply(500, "Server Internal Error")
+        return True
+
+    def invite(self) -> bool:
+        """A new call: who is it, what is wanted, what does the kernel say."""
+        if not KSR.is_INVITE():
+            return False
+        KSR.force_rport()
+        called = KSR.pv.get("$rU") or ""
+        trunk = self.sources.trunk()
+        if trunk:
+            self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(), None, False)
+            return True
+        if not KSR.hdr.get("Proxy-Authorization"):
+            self.sources.challenge(407)
+            return True
+        caller: Caller | None = self.sources.device("INVITE")
+        if caller is None:
+            self.sources.challenge(407)
+            return True
+        nat = self.mend_contact()
+        wanted = user_of(KSR.hdr.get("P-Preferred-Identity") or "") or None
+        for name in ("P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "History-Info",
+                     "Remote-Party-ID", "Proxy-Authorization"):
+            KSR.hdr.remove(name)
+        self.relay.new_call(Source.DEVICE, caller.device, called, "", wanted, nat)
+        return True
+
+    def mend_contact(self) -> bool:
+        """Remember the address a request came from where its Contact would mislead."""
+        if KSR.nathelper.nat_uac_test(18) > 0 or KSR.is_WSX():
+            KSR.nathelper.set_contact_alias()
+            return True
+        return False
+
+    # -- replies ------------------------------------------------------------------------------
+
+    def reply(self) -> None:
+        """Of the INVITE that starts a call."""
+        if KSR.nathelper.nat_uac_test(18) > 0:
+            KSR.nathelper.set_contact_alias()
+        self.relay.reply()
+
+    def reply_inside(self) -> None:
+        """Of a re-INVITE or UPDATE."""
+        if has_sdp() and int(KSR.pv.get("$rs")) < 300:
+            self.media.answer()

@@ -1,0 +1,97 @@
+"""Who is calling, in the headers that a carrier or a phone wants (catalogue N3).
+
+Pure: texts in, texts out. RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), RFC 5806
+(Diversion), RFC 7044 (History-Info), RFC 6442 (Geolocation).
+"""
+
+from typing import NamedTuple
+
+from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
+
+ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
+
+
+class Identity(NamedTuple):
+    """From (URI, display name) and the headers to add."""
+
+    from_uri: str
+    from_name: str
+    headers: list[str]
+
+
+def in_format(number: str, number_format: str, country_code: int) -> str:
+    """A number as the trunk wants it: "plus" +46..., "e164" 46..., "national" 08... or 00358...
+
+    Short numbers such as 112 stay as they are.
+    """
+    if not number.startswith("+") or number_format == "plus":
+        return number
+    digits = number[1:]
+    if number_format == "e164":
+        return digits
+    code = str(country_code)
+    return f"0{digits[len(code):]}" if digits.startswith(code) else f"00{digits}"
+
+
+def for_trunk(trunk: dict[str, object], *, domain: str, shown: str, caller: str, hidden: bool,
+              diverters: list[str], called: str, location: str) -> Identity:
+    """What a carrier gets. shown: the number to display; caller: the original outside caller of a
+    forwarded call; diverters: forwarders, the latest first; called: the number dialled."""
+    number_format = FORMATS[int(str(trunk["format"]))]
+    country_code = int(str(trunk["country_code"]))
+    host = str(trunk["host"])
+
+    def uri(number: str) -> str:
+        return f"sip:{in_format(number, number_format, country_code)}@{domain}"
+
+    number = shown
+    if diverters:
+        number = diverters[0] if trunk["forwarded"] else (caller or shown)
+        hidden = hidden and not trunk["forwarded"]
+    headers = []
+    identity = IDENTITIES[int(str(trunk["identity"]))]
+    if number and identity == "pai":
+        headers.append(f"P-Asserted-Identity: <{uri(number)}>")
+    elif number and identity == "rpid":
+        privacy = "full" if hidden else "off"
+        headers.append(f"Remote-Party-ID: <{uri(number)}>;party=calling;screen=yes;"
+                       f"privacy={privacy}")
+    if hidden:
+        headers.append("Privacy: id")
+    kind = DIVERSIONS[int(str(trunk["diversion"]))]
+    if diverters and kind == "diversion":
+        headers += [f"Diversion: <{uri(number)}>;reason=unconditional;counter=1"
+                    for number in diverters]
+    elif diverters and kind == "history":
+        steps = [f"<{uri(number)}>;index=1{'.1' * depth}"
+                 for depth, number in enumerate(reversed(diverters))]
+        target = f"sip:{in_format(called, number_format, country_code)}@{host}"
+        steps.append(f"<{target}>;index=1{'.1' * len(diverters)};mp=1")
+        headers.append("History-Info: " + ", ".join(steps))
+    if location:
+        headers += [f"Geolocation: <{location}>", "Geolocation-Routing: yes"]
+    if hidden or not number:
+        return Identity(ANONYMOUS_URI, "Anonymous", headers)
+    return Identity(uri(number), "", headers)
+
+
+def for_colleague(extension: str, domain: str) -> Identity:
+    """What a phone of the same company gets."""
+    uri = f"sip:{extension}@{domain}"
+    return Identity(uri, "", [f"P-Asserted-Identity: <{uri}>"])
+
+
+def for_phone(number: str, hidden: bool, domain: str) -> Identity | None:
+    """What a phone gets of a call that another company on this exchange makes."""
+    if hidden or not number:
+        return Identity(ANONYMOUS_URI, "Anonymous", ["Privacy: id"])
+    return Identity(f"sip:{number}@{domain}", "",
+                    [f"P-Asserted-Identity: <sip:{number}@{domain}>"])
+
+
+def user_of(contact: str) -> str:
+    """The user part of the first URI in a header, at most 32 characters; "" when none."""
+    uri = contact.partition("<")[2] or contact
+    scheme, _, rest = uri.partition(":")
+    user = rest.partition("@")[0].partition(";")[0]
+    return user[:32] if scheme.strip().lower() in ("sip", "sips", "tel") else ""

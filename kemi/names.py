@@ -1,0 +1,55 @@
+"""Names that the edge's steps share: variables, flags, counters, limits."""
+
+from enum import IntEnum
+from typing import Final
+
+AVP_CONTEXT: Final = "$avp(vx)"
+#: The edge's mark in Record-Route: slot, nonce, and "m" when the media goes through rtpengine.
+ROUTE_PARAM: Final = "vx"
+#: Headers of ours; a request that brings one from outside has it removed.
+OWN_HEADERS: Final = "^X-Vaxel-"
+
+FLAG_NAT_BRANCH: Final = 6  # usrloc's nat_bflag
+FLAG_PING_BRANCH: Final = 7
+
+#: A phone that does not say anything to an INVITE for this long is unreachable.
+DEVICE_SILENCE_MS: Final = 4000
+#: A trunk that does not: the next one is tried.
+TRUNK_SILENCE_MS: Final = 2500
+#: How long a trunk that did not answer is tried last.
+TRUNK_PENALTY_S: Final = 30
+#: Decisions for one INVITE before it is given up; the kernel's own limits come first.
+MAX_DECISIONS: Final = 40
+#: A call that nothing was heard of for this long is not believed any more.
+LEASE_S: Final = 4 * 3600
+#: While it is being set up.
+SETUP_LEASE_S: Final = 300
+
+
+class Counter(IntEnum):
+    """Places in the live state's shared counters."""
+
+    EXCEPTIONS = 0
+    CALLS = 1
+    REJECTED = 2
+    FLOOD = 3
+    AUTH_FAILED = 4
+    MEDIA_FAILED = 5
+    NO_SLOT = 6
+    SNAPSHOT_REFUSED = 7
+    FORGED = 8
+    TRUNK_FAILED = 9
+    NOT_OURS = 10
+    ANSWERED = 11
+
+
+class Ended(IntEnum):
+    """Who or what ended a call; `reason` of a call slot."""
+
+    UNKNOWN = 0
+    CALLER = 1
+    CALLED = 2
+    CANCELLED = 3
+    REFUSED = 4
+    FAILED = 5
+    LOST = 6

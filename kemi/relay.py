@@ -1,0 +1,378 @@
+"""A decision, carried out: rings, refusals, the next attempt, and what is written about it."""
+
+import re
+import secrets
+import time
+from typing import Any, Final
+
+import KSR
+import msgspec
+
+from kemi.calls import Calls, Context, decode_context, encode_context, mark_text
+from kemi.identity import Identity, for_colleague, for_phone, for_trunk, in_format, user_of
+from kemi.media import Media, has_sdp
+from kemi.names import (
+    AVP_CONTEXT,
+    DEVICE_SILENCE_MS,
+    MAX_DECISIONS,
+    TRUNK_PENALTY_S,
+    TRUNK_SILENCE_MS,
+    Counter,
+    Ended,
+)
+from routing_core import Decision, Kernel
+from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, Source
+from routing_core.explain import reason_text
+from routing_core.rows import FORMATS, TRANSPORTS
+
+#: What a phone's answer means to the rules of the called user.
+CAUSES: Final = {486: Cause.BUSY_HERE, 600: Cause.BUSY_HERE, 603: Cause.DECLINED,
+                 403: Cause.DECLINED, 408: Cause.NO_ANSWER, 487: Cause.NO_ANSWER}
+#: Answers of a trunk after which the next trunk is tried: it, not the called person, failed.
+TRUNK_FAULTS: Final = frozenset({408, 500, 501, 502, 503, 504})
+#: Codes of a failed outgoing call that the caller gets as they are.
+PASSED_ON: Final = frozenset({404, 410, 480, 484, 486, 600, 603, 604})
+
+
+_REALM: Final = re.compile(r'realm="([^"]{1,128})"')
+
+
+class Facts(msgspec.Struct, array_like=True):
+    """What one decision was asked; with what it observed, it can be replayed."""
+
+    source_kind: int
+    source: int
+    called: str
+    calling: str
+    now: int
+    seed: int
+    wanted: str | None = None
+    trail: str | None = None
+    cause: int = 0
+    observed: str | None = None
+
+
+class Relay:
+    """From decision to SIP and back with the outcome."""
+
+    def __init__(self, kernel: Kernel, calls: Calls, media: Media, domain: str) -> None:
+        self.kernel = kernel
+        self.live = kernel.live
+        self.calls = calls
+        self.media = media
+        self.domain = domain
+
+    # -- a new call ---------------------------------------------------------------------------
+
+    def new_call(self, source_kind: int, source: int, called: str, calling: str,
+                 wanted: str | None, nat: bool) -> None:
+        """Decide and carry it out."""
+        now = time.time()
+        seed = secrets.randbits(64)
+        decision = self.kernel.decide(source_kind, source, called, calling, int(now), seed, wanted)
+        facts = Facts(source_kind, source, called, calling, int(now), seed, wanted)
+        context = Context(slot=-1, nonce=secrets.randbits(63) | 1, uid=_uid(now))
+        context.inside = source_kind == Source.DEVICE
+        context.emergency = decision.kind == Kind.EMERGENCY
+        context.slot = self.calls.begin(context.nonce, now, decision.tenant, decision.caller_user,
+                                        context.emergency)
+        self.live.count(Counter.CALLS)
+        if context.slot < 0:
+            self.live.count(Counter.NO_SLOT)
+            KSR.hdr.append_to_reply("Retry-After: 5\r\n")
+            KSR.sl.sl_send_reply(503, "No Room For Another Call")
+            return
+        KSR.tm.t_newtran()
+        self.note_setup(context, decision, source_kind, source, called, calling)
+        context.media = (decision.anchor or nat) and has_sdp()
+        context.record = decision.record
+        if context.media:
+            context.media = self.media.offer(context, KSR.is_WS() or False)
+        KSR.rr.record_route()
+        KSR.rr.add_rr_param(mark_text(context))
+        KSR.tm.t_on_reply("ksr_reply")
+        KSR.tm.t_on_failure("ksr_failure")
+        self.carry_out(context, decision, facts, now, [])
+
+    def note_setup(self, context: Context, decision: Decision, source_kind: int, source: int,
+                   called: str, calling: str) -> None:
+        """What the call's record, and a BYE of ours, will need."""
+        get = KSR.pv.gete
+        self.live.note(context.slot, context.nonce, 0, msgspec.json.encode({
+            "uid": context.uid, "source": source_kind, "id": source,
+            "caller": calling if source_kind == Source.TRUNK else "",
+            "called": decision.called_number or called[:64], "revision": decision.revision,
+            "call_id": get("$ci")[:128], "from": f"<{get('$fu')[:128]}>;tag={get('$ft')[:64]}",
+            "to": f"<{get('$tu')[:128]}>", "contact": get("$ct")[:200],
+            "via": f"{get('$proto')}:{get('$si')}:{get('$sp')}",
+        })[:1024])
+
+    # -- a decision ---------------------------------------------------------------------------
+
+    def carry_out(self, context: Context, decision: Decision, facts: Facts, now: float,
+                  log: list[Any]) -> None:
+        """Until something rings or the caller has an answer."""
+        for _ in range(MAX_DECISIONS):
+            observed = self.kernel.observed()
+            facts.observed = None if observed is None else observed.hex()
+            log.append(facts)
+            if decision.kind in (Kind.RELAY, Kind.EMERGENCY):
+                if self.attempt(context, decision, now):
+                    break
+                if decision.kind == Kind.EMERGENCY or not decision.targets \
+                        or decision.targets[0][0] == Endpoint.TO_TRUNK:
+                    self.refuse(context, 503, Reason.NO_TRUNK, now)
+                    break
+            else:
+                # Call control (menus, spoken referral) is not there: the caller gets the code.
+                self.refuse(context, decision.code, decision.reason, now)
+                break
+            facts = Facts(0, 0, "", "", int(now), 0, None, decision.trail.hex(),
+                          Cause.UNREACHABLE)
+            decision = self.kernel.decide(0, 0, "", "", int(now), 0, None,
+                                          bytes.fromhex(facts.trail or ""), Cause.UNREACHABLE)
+        else:
+            self.refuse(context, 482, Reason.TOO_MANY_FORWARDS, now)
+        self.note_decisions(context, log)
+
+    def note_decisions(self, context: Context, log: list[Any]) -> None:
+        """Append to what was decided on this call before; too much is marked as cut."""
+        before = self.live.read_note(context.slot, 2)
+        known = msgspec.json.decode(before) if before else []
+        text = msgspec.json.encode(known + log)
+        if not self.live.note(context.slot, context.nonce, 2, text):
+            cut = msgspec.json.encode([*known[:1], "cut"])
+            self.live.note(context.slot, context.nonce, 2, cut)
+
+    def attempt(self, context: Context, decision: Decision, now: float) -> bool:
+        """Ring what the decision names; False when nothing of it can be rung."""
+        context.trail = decision.trail.hex()
+        context.shown = decision.shown_number
+        context.caller = decision.caller_number
+        context.display = decision.display
+        context.hidden = decision.hidden
+        context.diverters = decision.diverters
+        context.number = decision.number_to_dial
+        context.location = decision.location
+        targets = decision.targets
+        if not targets:
+            return False
+        context.to_trunk = targets[0][0] == Endpoint.TO_TRUNK
+        if context.to_trunk:
+            context.trunks = [trunk for _, trunk, _ in targets]
+            return self.next_trunk(context, now)
+        users = self.add_phones(targets)
+        if not users:
+            return False
+        context.users = context.users + users
+        KSR.tm.t_set_fr(decision.ring_s * 1000, DEVICE_SILENCE_MS)
+        context.ring_s = decision.ring_s
+        if decision.display == Display.EXTENSION:
+            context.shown = decision.shown_number.lstrip("+")
+        self.calls.ring(context, sorted(set(users)), now)
+        if context.inside:
+            KSR.tm.t_on_branch("ksr_branch")
+        self.send(context)
+        return True
+
+    def add_phones(self, targets: list[tuple[int, int, int]]) -> list[int]:
+        """Make branches of the devices' contacts; the user behind each branch, in order."""
+        users: list[int] = []
+        count = 0
+        for _, device, user in targets:
+            aor = f"sip:d{device}@{self.domain}"
+            if not users:
+                KSR.seturi(aor)
+                if KSR.registrar.lookup("location") < 0:
+                    continue
+                users.append(user)
+            elif KSR.registrar.lookup_to_dset("location", aor) < 0:
+                continue
+            extra = int(KSR.pv.get("$branch(count)") or 0)
+            users += [user] * (extra - count)
+            count = extra
+        return users
+
+    def next_trunk(self, context: Context, now: float) -> bool:
+        """Send the call over the next trunk of the list; False when it is at its end."""
+        while context.trunks:
+            context.trunk = context.trunks.pop(0)
+            trunk = self.kernel.trunk(context.trunk)
+            if trunk is None:
+                continue
+            called = self.identity(context, trunk)[1]
+            transport = TRANSPORTS[trunk["transport"]]
+            KSR.resetdsturi()
+            KSR.seturi(f"sip:{called}@{trunk['host']}:{trunk['port']}"
+                       + ("" if transport == "udp" else f";transport={transport}"))
+            KSR.tm.t_set_fr(trunk["ring_s"] * 1000, TRUNK_SILENCE_MS)
+            KSR.tm.t_on_branch("ksr_branch")
+            context.users = context.users + [0]
+            context.challenged = False
+            self.calls.ring(context, [], now)
+            self.send(context)
+            return True
+        return False
+
+    def identity(self, context: Context, trunk: dict[str, Any]) -> tuple[Identity, str]:
+        """Who is calling, for that trunk, and the called number in its format."""
+        called = in_format(context.number, FORMATS[trunk["format"]], trunk["country_code"])
+        return for_trunk(trunk, domain=self.domain, shown=context.shown, caller=context.caller,
+                         hidden=context.hidden and not context.emergency,
+                         diverters=context.diverters, called=context.number,
+                         location=context.location), called
+
+    def send(self, context: Context) -> None:
+        """Relay; the transaction keeps the context."""
+        KSR.pv.sets(AVP_CONTEXT, encode_context(context).decode())
+        if KSR.tm.t_relay() < 0:
+            # Nothing could be sent. tm has answered, or does so from the failure step.
+            KSR.warn(f"call {context.uid}: could not be sent\n")
+
+    def refuse(self, context: Context, code: int, reason: int, now: float) -> None:
+        """End the call with a code and say why."""
+        text = reason_text(reason)
+        if context.media:
+            self.media.delete()
+        self.calls.end(context.slot, context.nonce, code, Ended.REFUSED, now)
+        self.live.count(Counter.REJECTED)
+        KSR.hdr.append_to_reply(f'Warning: 399 {self.domain} "{text}"\r\n')
+        KSR.tm.t_reply(code, _phrase(code))
+
+    # -- what becomes of it -------------------------------------------------------------------
+
+    def branch(self) -> None:
+        """Before a branch is sent: who is calling, as this side is to see it."""
+        context = self.context()
+        if context is None:
+            return
+        if context.to_trunk:
+            trunk = self.kernel.trunk(context.trunk)
+            if trunk is None:
+                return
+            identity: Identity | None = self.identity(context, trunk)[0]
+        elif context.display == Display.EXTENSION:
+            identity = for_colleague(context.shown, self.domain)
+        else:
+            identity = for_phone(context.shown, context.hidden, self.domain)
+        if identity is None:
+            return
+        KSR.uac.uac_replace_from(f'"{identity.from_name}"' if identity.from_name else "",
+                                 identity.from_uri)
+        for name in ("P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion",
+                     "History-Info", "P-Preferred-Identity"):
+            KSR.hdr.remove(name)
+        for header in identity.headers:
+            KSR.hdr.append(header + "\r\n")
+
+    def reply(self) -> None:
+        """A reply on its way to the caller."""
+        code = int(KSR.pv.get("$rs"))
+        if code < 180:
+            return
+        context = self.context()
+        if context is None:
+            return
+        if context.media and has_sdp() and code < 300:
+            self.media.answer()
+        if 200 <= code < 300 and KSR.pv.get("$rm") == "INVITE":
+            now = time.time()
+            index = int(KSR.pv.get("$T_branch_idx") or 0)
+            user = context.users[index] if 0 <= index < len(context.users) else 0
+            if self.calls.answer(context, user, now, {
+                    "to": KSR.pv.gete("$hdr(To)")[:250], "contact": KSR.pv.gete("$ct")[:200],
+                    "routes": KSR.pv.gete("$hdr(Record-Route)")[:400],
+                    "trunk": context.trunk if context.to_trunk else 0,
+                    "media": context.media, "record": context.record}):
+                self.live.count(Counter.ANSWERED)
+
+    def failed(self) -> None:
+        """All branches of an attempt have failed."""
+        context = self.context()
+        if context is None:
+            return
+        now = time.time()
+        code = int(KSR.pv.get("$T_reply_code") or 0)
+        if KSR.tm.t_is_canceled() > 0:
+            if context.media:
+                self.media.delete()
+            self.calls.end(context.slot, context.nonce, 487, Ended.CANCELLED, now)
+            return
+        silent = KSR.tm.t_branch_timeout() > 0 and not KSR.tm.t_branch_replied() > 0
+        if context.to_trunk:
+            if code in (401, 407) and self.authenticate(context):
+                return
+            if code in TRUNK_FAULTS:
+                self.live.count(Counter.TRUNK_FAILED)
+                if silent:
+                    self.live.set_trunk_down(context.trunk, int(now) + TRUNK_PENALTY_S)
+                if self.next_trunk(context, now):
+                    return
+            # Nobody's rules apply to a call that has left the exchange.
+            self.give_up(context, code if code in PASSED_ON else 503, now)
+            return
+        cause = CAUSES.get(code, Cause.UNREACHABLE)
+        if silent:
+            cause = Cause.UNREACHABLE
+        called = ""
+        if 300 <= code < 400:
+            cause = Cause.REDIRECTED
+            called = user_of(KSR.pv.gete("$T_rpl($ct)"))
+        facts = Facts(0, 0, called, "", int(now), 0, None, context.trail, cause)
+        decision = self.kernel.decide(0, 0, called, "", int(now), 0, None,
+                                      bytes.fromhex(context.trail), cause)
+        KSR.tm.t_on_reply("ksr_reply")
+        KSR.tm.t_on_failure("ksr_failure")
+        self.carry_out(context, decision, facts, now, [])
+
+    def give_up(self, context: Context, code: int, now: float) -> None:
+        """The far end's refusal is the caller's."""
+        if context.media:
+            self.media.delete()
+        self.calls.end(context.slot, context.nonce, code, Ended.FAILED, now)
+        KSR.tm.t_reply(code, _phrase(code))
+
+    def authenticate(self, context: Context) -> bool:
+        """Answer a carrier's challenge, once."""
+        trunk = self.kernel.trunk(context.trunk)
+        header = KSR.pv.gete("$T_rpl($hdr(Proxy-Authenticate))") \
+            or KSR.pv.gete("$T_rpl($hdr(WWW-Authenticate))")
+        realm = _REALM.search(header)
+        if context.challenged or trunk is None or not trunk["username"] or realm is None:
+            return False
+        context.challenged = True
+        KSR.pv.sets("$avp(ar)", realm[1])
+        KSR.pv.sets("$avp(au)", trunk["username"])
+        KSR.pv.sets("$avp(ap)", trunk["secret"])
+        if KSR.uac.uac_auth() < 0:
+            return False
+        context.users = context.users + [0]
+        KSR.tm.t_on_reply("ksr_reply")
+        KSR.tm.t_on_failure("ksr_failure")
+        KSR.tm.t_on_branch("ksr_branch")
+        self.send(context)
+        return True
+
+    @staticmethod
+    def context() -> Context | None:
+        """Of the transaction at hand."""
+        text = KSR.pv.get(AVP_CONTEXT)
+        return decode_context(text) if text else None
+
+
+def _uid(now: float) -> str:
+    """A call's unique id: its time in milliseconds and 64 random bits, sortable."""
+    return f"{int(now * 1000):012x}{secrets.randbits(64):016x}"
+
+
+PHRASES: Final = {
+    403: "Forbidden", 404: "Not Found", 408: "Request Timeout", 410: "Gone",
+    480: "Temporarily Unavailable", 482: "Loop Detected", 483: "Too Many Hops",
+    484: "Address Incomplete", 486: "Busy Here", 487: "Request Terminated",
+    503: "Service Unavailable", 600: "Busy Everywhere", 603: "Decline",
+    604: "Does Not Exist Anywhere",
+}
+
+
+def _phrase(code: int) -> str:
+    return PHRASES.get(code, "Failed")

@@ -1,0 +1,166 @@
+"""The tables of the embedded store, as steps that are applied once and in order.
+
+A reference inside a tenant names the tenant too, so that the database itself refuses a row that
+points at somebody else's.
+"""
+
+from sqlite_utils import Database, Migrations
+
+migrations = Migrations("vaxel")
+
+
+def _target(name: str) -> str:
+    return f"""
+    {name}_kind TEXT CHECK ({name}_kind IN ('user','group','number','busy','service')),
+    {name}_user INTEGER, {name}_group INTEGER, {name}_text TEXT,"""
+
+
+def _target_keys(name: str) -> str:
+    return f""",
+    FOREIGN KEY (tenant, {name}_user) REFERENCES user (tenant, id),
+    FOREIGN KEY (tenant, {name}_group) REFERENCES ring_group (tenant, id)"""
+
+
+@migrations()
+def m001_configuration(db: Database) -> None:
+    """Everything that a customer configures."""
+    tables = f"""
+CREATE TABLE trunk (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER REFERENCES tenant (id),
+    name TEXT NOT NULL, kind TEXT NOT NULL, host TEXT NOT NULL, port INTEGER NOT NULL,
+    transport TEXT NOT NULL, country TEXT NOT NULL, username TEXT NOT NULL, secret TEXT NOT NULL,
+    realm TEXT NOT NULL, sources TEXT NOT NULL, identity TEXT NOT NULL, diversion TEXT NOT NULL,
+    forwarded TEXT NOT NULL, format TEXT NOT NULL, media TEXT NOT NULL, ring_s INTEGER NOT NULL,
+    ping INTEGER NOT NULL, enabled INTEGER NOT NULL);
+CREATE INDEX trunk_tenant ON trunk (tenant);
+CREATE TABLE area (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, country TEXT NOT NULL,
+    centre TEXT NOT NULL, location TEXT NOT NULL, trunk INTEGER REFERENCES trunk (id));
+CREATE TABLE tenant (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, country TEXT NOT NULL,
+    language TEXT NOT NULL, time_zone TEXT NOT NULL, main_number TEXT, support_number TEXT,
+    foreign_number TEXT NOT NULL, activity_end TEXT NOT NULL, area INTEGER REFERENCES area (id),
+    barred INTEGER NOT NULL, media TEXT NOT NULL);
+CREATE TABLE user (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, extension TEXT, display TEXT NOT NULL, barred INTEGER NOT NULL,
+    area INTEGER REFERENCES area (id), ring_s INTEGER NOT NULL, enabled INTEGER NOT NULL,
+    record INTEGER NOT NULL, call_waiting INTEGER NOT NULL, language TEXT,
+    UNIQUE (tenant, id), UNIQUE (tenant, extension));
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, user INTEGER NOT NULL,
+    name TEXT NOT NULL, kind TEXT NOT NULL, username TEXT NOT NULL UNIQUE, secret TEXT NOT NULL,
+    area INTEGER REFERENCES area (id), display TEXT, digest TEXT NOT NULL,
+    enabled INTEGER NOT NULL, FOREIGN KEY (tenant, user) REFERENCES user (tenant, id));
+CREATE INDEX device_user ON device (user);
+CREATE TABLE activity (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, code TEXT, reachable INTEGER NOT NULL, in_groups INTEGER NOT NULL,
+    role TEXT NOT NULL, UNIQUE (tenant, id), UNIQUE (tenant, name), UNIQUE (tenant, code));
+CREATE TABLE schedule (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, time_zone TEXT NOT NULL, country TEXT NOT NULL, state TEXT NOT NULL,
+    rules TEXT NOT NULL, UNIQUE (tenant, id), UNIQUE (tenant, name));
+CREATE TABLE ring_group (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, extension TEXT, kind TEXT NOT NULL, strategy TEXT NOT NULL,
+    ring_s INTEGER NOT NULL, attempts INTEGER NOT NULL, skip_busy INTEGER NOT NULL,
+    record INTEGER NOT NULL,{_target("no_answer")}{_target("nobody")}
+    UNIQUE (tenant, id), UNIQUE (tenant, name), UNIQUE (tenant, extension)
+    {_target_keys("no_answer")}{_target_keys("nobody")});
+CREATE INDEX ring_group_no_answer_user ON ring_group (no_answer_user);
+CREATE INDEX ring_group_no_answer_group ON ring_group (no_answer_group);
+CREATE INDEX ring_group_nobody_user ON ring_group (nobody_user);
+CREATE INDEX ring_group_nobody_group ON ring_group (nobody_group);
+CREATE TABLE member (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, ring_group INTEGER NOT NULL,
+    user INTEGER NOT NULL, priority INTEGER NOT NULL, device_kinds INTEGER NOT NULL,
+    UNIQUE (ring_group, user), FOREIGN KEY (tenant, user) REFERENCES user (tenant, id),
+    FOREIGN KEY (tenant, ring_group) REFERENCES ring_group (tenant, id));
+CREATE INDEX member_user ON member (user);
+CREATE TABLE number (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    e164 TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,{_target("target")}
+    schedule INTEGER,{_target("closed_target")} record INTEGER NOT NULL,
+    FOREIGN KEY (tenant, schedule) REFERENCES schedule (tenant, id)
+    {_target_keys("target")}{_target_keys("closed_target")});
+CREATE INDEX number_tenant ON number (tenant);
+CREATE INDEX number_schedule ON number (schedule);
+CREATE INDEX number_target_user ON number (target_user);
+CREATE INDEX number_target_group ON number (target_group);
+CREATE INDEX number_closed_target_user ON number (closed_target_user);
+CREATE INDEX number_closed_target_group ON number (closed_target_group);
+CREATE TABLE forward (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, user INTEGER NOT NULL,
+    event TEXT NOT NULL, activity INTEGER, called TEXT NOT NULL,{_target("target")}
+    FOREIGN KEY (tenant, user) REFERENCES user (tenant, id),
+    FOREIGN KEY (tenant, activity) REFERENCES activity (tenant, id){_target_keys("target")});
+CREATE UNIQUE INDEX forward_event ON forward (user, event, ifnull(activity, 0), called);
+CREATE INDEX forward_activity ON forward (activity);
+CREATE INDEX forward_target_user ON forward (target_user);
+CREATE INDEX forward_target_group ON forward (target_group);
+CREATE TABLE caller_rule (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, user INTEGER NOT NULL,
+    number TEXT NOT NULL, rule TEXT NOT NULL, UNIQUE (user, number),
+    FOREIGN KEY (tenant, user) REFERENCES user (tenant, id));
+CREATE TABLE route (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER REFERENCES tenant (id),
+    prefix TEXT NOT NULL, trunk INTEGER NOT NULL REFERENCES trunk (id),
+    position INTEGER NOT NULL, weight INTEGER NOT NULL);
+CREATE INDEX route_tenant ON route (tenant);
+CREATE INDEX route_trunk ON route (trunk);
+CREATE TABLE api_key (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER REFERENCES tenant (id),
+    name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL);
+CREATE TABLE revision (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, author TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    note TEXT NOT NULL);
+CREATE INDEX revision_at ON revision (at_ms);
+CREATE TABLE change (
+    revision INTEGER NOT NULL REFERENCES revision (id), position INTEGER NOT NULL,
+    table_name TEXT NOT NULL, row_id INTEGER NOT NULL, before TEXT, after TEXT,
+    PRIMARY KEY (revision, position)) WITHOUT ROWID;
+CREATE INDEX change_row ON change (table_name, row_id);
+"""
+    for statement in tables.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+@migrations()
+def m002_live(db: Database) -> None:
+    """Live state that survives a restart."""
+    db.execute("""
+CREATE TABLE presence (
+    user INTEGER PRIMARY KEY REFERENCES user (id) ON DELETE CASCADE,
+    activity INTEGER REFERENCES activity (id) ON DELETE CASCADE, until INTEGER NOT NULL,
+    note TEXT NOT NULL, source TEXT NOT NULL, changed_ms INTEGER NOT NULL)""")
+    db.execute("CREATE INDEX presence_activity ON presence (activity)")
+    db.execute("""
+CREATE TABLE login (
+    member INTEGER PRIMARY KEY REFERENCES member (id) ON DELETE CASCADE,
+    logged_in INTEGER NOT NULL, changed_ms INTEGER NOT NULL)""")
+
+
+@migrations()
+def m003_calls(db: Database) -> None:
+    """Call records and recordings."""
+    db.execute("""
+CREATE TABLE call_record (
+    uid TEXT PRIMARY KEY, tenant INTEGER NOT NULL, direction TEXT NOT NULL, caller TEXT NOT NULL,
+    called TEXT NOT NULL, shown TEXT NOT NULL, started_ms INTEGER NOT NULL,
+    answered_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, caller_user INTEGER,
+    answerer INTEGER, trunk INTEGER, rang TEXT NOT NULL, code INTEGER NOT NULL,
+    ended_by TEXT NOT NULL, recorded INTEGER NOT NULL, revision INTEGER NOT NULL,
+    decisions TEXT NOT NULL)""")
+    db.execute("CREATE INDEX call_record_tenant ON call_record (tenant, started_ms)")
+    db.execute("""
+CREATE TABLE call_party (
+    user INTEGER NOT NULL, started_ms INTEGER NOT NULL, uid TEXT NOT NULL, role TEXT NOT NULL,
+    PRIMARY KEY (user, started_ms, uid)) WITHOUT ROWID""")
+    db.execute("""
+CREATE TABLE recording (
+    uid TEXT PRIMARY KEY, tenant INTEGER NOT NULL, path TEXT NOT NULL UNIQUE,
+    started_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, complete INTEGER NOT NULL)""")
+    db.execute("CREATE INDEX recording_tenant ON recording (tenant, started_ms)")

@@ -1,0 +1,320 @@
+"""The rows of the store: what a company's exchange consists of.
+
+Each struct is a table of the same name (TABLES). A row belongs to a tenant unless it says that it
+is the operator's. Numbers are E.164 with "+". Times of day are minutes, seconds carry `_s`.
+Field names and their values are API.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{5,14}$", description="E.164 with +")]
+Extension = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,5}$")]
+RingSeconds = Annotated[int, Meta(ge=3, le=180)]
+Id = Annotated[int, Meta(ge=1)]
+Country = Literal["SE", "FI"]
+Language = Literal["sv", "en", "fi"]
+TimeZone = Literal[
+    "Europe/Stockholm", "Europe/Helsinki", "Europe/Mariehamn", "Europe/Oslo", "Europe/Copenhagen",
+    "Europe/Tallinn", "Europe/London", "Europe/Berlin", "UTC",
+]
+DisplayChoice = Literal["main", "direct", "mobile", "support", "hidden"]
+NumberClass = Literal["national", "mobile", "toll_free", "shared_cost", "premium",
+                      "international", "special", "satellite"]
+DeviceKind = Literal["desk", "soft", "mobile", "cordless"]
+Media = Literal["auto", "always"]
+
+
+class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of configuration."""
+
+    id: int = 0
+
+
+class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a call goes: to a user, a group, an outside number, busy, or a service's id."""
+
+    kind: Literal["user", "group", "number", "busy", "service"]
+    user: Id | None = None
+    group: Id | None = None
+    text: Annotated[str, Meta(max_length=32)] | None = None
+
+
+class Area(Row, frozen=True, kw_only=True):
+    """N4, the operator's: an emergency area."""
+
+    name: Name
+    country: Country = "SE"
+    centre: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14}|[1-9][0-9]{2,9})$")] = "112"
+    location: Annotated[str, Meta(max_length=100, pattern=r"^[!-~]*$",
+                                  description="URI sent as Geolocation (RFC 6442)")] = ""
+    trunk: Id | None = None
+
+
+class Tenant(Row, frozen=True, kw_only=True):
+    """A company."""
+
+    name: Name
+    country: Country = "SE"
+    language: Language = "sv"
+    time_zone: TimeZone = "Europe/Stockholm"
+    main_number: E164 | None = None
+    support_number: E164 | None = None
+    foreign_number: Literal["refuse", "replace"] = "replace"
+    activity_end: Literal["available", "inform"] = "available"
+    area: Id | None = None
+    barred: tuple[NumberClass, ...] = ()
+    media: Media = "auto"
+
+
+class User(Row, frozen=True, kw_only=True):
+    """A person with an extension."""
+
+    tenant: Id
+    name: Name
+    extension: Extension | None = None
+    display: DisplayChoice = "direct"
+    barred: tuple[NumberClass, ...] = ()
+    area: Id | None = None
+    ring_s: RingSeconds = 25
+    enabled: bool = True
+    record: bool = False
+    call_waiting: bool = False
+    language: Language | None = None
+
+
+class Device(Row, frozen=True, kw_only=True):
+    """N5: a telephone of a user. The secret is made here: 128 bits as 26 base32 letters."""
+
+    tenant: Id
+    user: Id
+    name: Name
+    kind: DeviceKind = "desk"
+    username: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}$")]
+    secret: Annotated[str, Meta(pattern=r"^[a-z2-7]{26}$")]
+    area: Id | None = None
+    display: DisplayChoice | None = None
+    digest: Annotated[Literal["both", "md5", "sha256"], Meta(
+        description="md5 for phones that fail at the sight of SHA-256 (RFC 8760)")] = "both"
+    enabled: bool = True
+
+
+class Number(Row, frozen=True, kw_only=True):
+    """N1: a public number and where it leads."""
+
+    tenant: Id
+    e164: E164
+    kind: Literal["main", "direct", "mobile", "support", "extra"] = "extra"
+    target: Target | None = None
+    schedule: Id | None = None
+    closed_target: Target | None = None
+    record: bool = False
+
+
+class Activity(Row, frozen=True, kw_only=True):
+    """P1: a presence activity."""
+
+    tenant: Id
+    name: Name
+    code: Annotated[str, Meta(pattern=r"^[0-9]{1,3}$")] | None = None
+    reachable: bool = False
+    in_groups: bool = False
+    role: Literal["none", "work", "mobile"] = "none"
+
+
+class Forward(Row, frozen=True, kw_only=True):
+    """P3: a forwarding of a user; the most particular one that fits applies."""
+
+    tenant: Id
+    user: Id
+    event: Literal["always", "busy", "no_answer", "unreachable", "activity"]
+    activity: Id | None = None
+    called: Literal["any", "fixed", "mobile"] = "any"
+    target: Target
+
+
+class CallerRule(Row, frozen=True, kw_only=True):
+    """P5: a favourite of a user. "+46..." is an outside number, digits are an extension."""
+
+    tenant: Id
+    user: Id
+    number: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14}|[1-9][0-9]{1,5})$")]
+    rule: Literal["vip", "blocked"]
+
+
+class ScheduleRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a schedule is open or closed. Minutes of the local day; end <= start passes midnight.
+
+    weekdays: 0 Monday to 6 Sunday; from_day, to_day: of the month; from_date, to_date: MM-DD
+    (yearly) or YYYY-MM-DD (dates), both included. The highest priority decides.
+    """
+
+    kind: Literal["daily", "weekly", "monthly", "yearly", "holiday", "dates"]
+    open: bool
+    priority: Annotated[int, Meta(ge=0, le=250)] = 0
+    start: Annotated[int, Meta(ge=0, le=1439)] = 0
+    end: Annotated[int, Meta(ge=0, le=1440)] = 1440
+    weekdays: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = ()
+    from_day: Annotated[int, Meta(ge=1, le=31)] = 1
+    to_day: Annotated[int, Meta(ge=1, le=31)] = 31
+    from_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$")] | None = None
+    to_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$")] | None = None
+
+
+class Schedule(Row, frozen=True, kw_only=True):
+    """I4: opening hours; state "open" and "closed" are by hand."""
+
+    tenant: Id
+    name: Name
+    time_zone: TimeZone = "Europe/Stockholm"
+    country: Country = "SE"
+    state: Literal["auto", "open", "closed"] = "auto"
+    rules: Annotated[tuple[ScheduleRule, ...], Meta(max_length=100)] = ()
+
+
+class RingGroup(Row, frozen=True, kw_only=True):
+    """Q1, Q11: an answer group or a hunt group."""
+
+    tenant: Id
+    name: Name
+    extension: Extension | None = None
+    kind: Literal["answer", "hunt"] = "answer"
+    strategy: Literal["parallel", "serial", "random"] = "parallel"
+    ring_s: RingSeconds = 20
+    attempts: Annotated[int, Meta(ge=1, le=10)] = 1
+    skip_busy: bool = True
+    record: bool = False
+    no_answer: Target | None = None
+    nobody: Target | None = None
+
+
+class Member(Row, frozen=True, kw_only=True):
+    """A user in a group; device_kinds: which of the user's devices ring (Q10)."""
+
+    tenant: Id
+    ring_group: Id
+    user: Id
+    priority: Annotated[int, Meta(ge=0, le=1000)] = 0
+    device_kinds: tuple[DeviceKind, ...] = ("desk", "soft", "mobile", "cordless")
+
+
+class Trunk(Row, frozen=True, kw_only=True):
+    """N2: a carrier's SIP trunk; without a tenant it is shared and the operator's."""
+
+    tenant: Id | None = None
+    name: Name
+    kind: Literal["address", "registration"] = "address"
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:\[\]-]{1,95}$")]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 5060
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    country: Country = "SE"
+    username: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
+    secret: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
+    realm: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
+    sources: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(ip:[0-9a-f.:]{3,45}|tls:[A-Za-z0-9.*-]{1,64})$")],
+              ...],
+        Meta(max_length=32, description="ip:<address> or tls:<name in the certificate>")] = ()
+    identity: Literal["pai", "rpid", "from"] = "pai"
+    diversion: Literal["diversion", "history", "none"] = "diversion"
+    forwarded: Literal["original", "forwarder"] = "original"
+    format: Literal["plus", "e164", "national"] = "plus"
+    media: Media = "auto"
+    ring_s: RingSeconds = 60
+    ping: bool = True
+    enabled: bool = True
+
+
+class Route(Row, frozen=True, kw_only=True):
+    """N2: numbers with this prefix leave over that trunk; the lowest position first, then by
+    weight. A tenant's own routes come before everybody's."""
+
+    tenant: Id | None = None
+    prefix: Annotated[str, Meta(pattern=r"^[0-9]{0,14}$")] = ""
+    trunk: Id
+    position: Annotated[int, Meta(ge=0, le=1000)] = 0
+    weight: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+
+class ApiKey(Row, frozen=True, kw_only=True):
+    """A key to the API; without a tenant it is the operator's. Only its digest is kept."""
+
+    tenant: Id | None = None
+    name: Name
+    digest: str
+    created_ms: int
+
+
+TABLES: Final[dict[str, type[Row]]] = {
+    "area": Area, "tenant": Tenant, "user": User, "device": Device, "number": Number,
+    "activity": Activity, "forward": Forward, "caller_rule": CallerRule, "schedule": Schedule,
+    "ring_group": RingGroup, "member": Member, "trunk": Trunk, "route": Route, "api_key": ApiKey,
+}
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """What a person is doing; live state that survives a restart. until: Unix seconds, 0 = open."""
+
+    user: int
+    activity: int | None
+    until: int = 0
+    note: str = ""
+    source: str = "api"
+    changed_ms: int = 0
+
+
+class CallRecord(Struct, frozen=True, kw_only=True):
+    """U3: one call, written exactly once. Times are Unix milliseconds, 0 = did not happen."""
+
+    uid: str
+    tenant: int
+    direction: Literal["in", "out", "internal", "emergency", "unknown"]
+    caller: str
+    called: str
+    shown: str = ""
+    started_ms: int
+    answered_ms: int = 0
+    ended_ms: int = 0
+    caller_user: int | None = None
+    answerer: int | None = None
+    trunk: int | None = None
+    rang: tuple[int, ...] = ()
+    code: int = 0
+    ended_by: str = ""
+    recorded: bool = False
+    revision: int = 0
+    decisions: Any = None
+
+
+class Recording(Struct, frozen=True, kw_only=True):
+    """R1: an audio file of a call; the caller is the left channel."""
+
+    uid: str
+    tenant: int
+    path: str
+    started_ms: int
+    duration_ms: int
+    bytes: int
+    sha256: str
+    complete: bool = True
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One row of a revision; before None: created, after None: deleted."""
+
+    table: str
+    id: int
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class Revision(Struct, frozen=True, kw_only=True):
+    """A change of the configuration."""
+
+    id: int
+    author: str
+    at_ms: int
+    note: str
+    changes: list[Change] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""Composition: the command line, the processes of one installation, the demo."""

@@ -1,0 +1,94 @@
+"""The files and the command line of the edge (Kamailio)."""
+
+import json
+import secrets
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+from vaxel.settings import CONFIGS, ROOT, Settings, python_path
+
+SCHEMA = Path("/usr/share/kamailio/db_sqlite")
+
+
+def prepare(state: Path, settings: Settings) -> None:
+    """Write everything that Kamailio reads. server_id is new at every start: rtpengine keys its
+    reply cache by a cookie that begins with it."""
+    folder = state / "edge"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    _location(folder / "location.db")
+    _certificate(folder, settings.domain)
+    (folder / "dispatcher.list").touch()
+    at = settings.address
+    words = {
+        "CHILDREN": settings.workers, "TCP_CHILDREN": settings.tcp_workers,
+        "SERVER_ID": secrets.randbelow(1 << 30) + 1,
+        "LISTEN": "\n".join([
+            f"listen=udp:{at}:{settings.sip_port}", f"listen=tcp:{at}:{settings.sip_port}",
+            f"listen=tls:{at}:{settings.tls_port}",
+        ]),
+        "TLS": "yes", "RPC": f"udp:127.0.0.1:{settings.rpc_port}",
+        "LOCATION": folder / "location.db", "DOMAIN": settings.domain,
+        "FLOOD": settings.flood_per_2s, "FROM_KEY": settings.from_key[:24],
+        "CONTACT": f"{at}:{settings.sip_port}", "TRUNKS": folder / "dispatcher.list",
+        "PING_S": settings.ping_s,
+        "MEDIA": " ".join(f"udp:127.0.0.1:{port}" for port in settings.media_ports()),
+        "TLS_CONFIG": folder / "tls.cfg", "SCRIPT": ROOT / "kemi" / "script.py",
+    }
+    text = (CONFIGS / "kamailio.cfg").read_text()
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", str(value))
+    _private(folder / "kamailio.cfg", text)
+    _private(folder / "edge.json", json.dumps({
+        "python_path": python_path(), "state": str(state), "domain": settings.domain,
+        "key": settings.digest_key, "faults": settings.faults,
+    }))
+
+
+def command(state: Path, settings: Settings) -> tuple[list[str], dict[str, str]]:
+    """(arguments, environment) that start it in the foreground."""
+    folder = state / "edge"
+    program = shutil.which("kamailio") or "/usr/sbin/kamailio"
+    # The package's default allocator walks a free list and triples the CPU time of a call.
+    return ([program, "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-x", "tlsf", "-X", "tlsf",
+             "-m", str(settings.shared_memory_mb), "-M", "16", "-Y", str(folder),
+             "-P", str(folder / "pid")],
+            {"VAXEL_EDGE": str(folder / "edge.json"), "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def _private(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def _location(path: Path) -> None:
+    if path.exists():
+        return
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    database = sqlite3.connect(beside)
+    for name in ("standard-create.sql", "usrloc-create.sql"):
+        database.executescript((SCHEMA / name).read_text())
+    database.execute("PRAGMA journal_mode = WAL")
+    database.close()
+    beside.chmod(0o600)
+    beside.rename(path)
+
+
+def _certificate(folder: Path, domain: str) -> None:
+    if not (folder / "key.pem").exists():
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "825", "-subj", f"/CN={domain}", "-addext",
+             f"subjectAltName=DNS:{domain}", "-keyout", str(folder / "key.pem"),
+             "-out", str(folder / "certificate.pem")], check=True, capture_output=True)
+    (folder / "key.pem").chmod(0o600)
+    trusted = folder / "trusted.pem"
+    ca = f"ca_list = {trusted}\n" if trusted.exists() else ""
+    (folder / "tls.cfg").write_text(
+        f"[server:default]\nmethod = TLSv1.2+\nverify_certificate = {'yes' if ca else 'no'}\n"
+        f"require_certificate = no\nprivate_key = {folder / 'key.pem'}\n"
+        f"certificate = {folder / 'certificate.pem'}\n{ca}"
+        f"[client:default]\nmethod = TLSv1.2+\nverify_certificate = {'yes' if ca else 'no'}\n"
+        f"require_certificate = {'yes' if ca else 'no'}\n{ca}")

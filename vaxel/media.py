@@ -1,0 +1,36 @@
+"""The command line of a media node (rtpengine)."""
+
+import shutil
+from pathlib import Path
+
+from vaxel.settings import Settings
+
+#: rtpengine insists on an HTTP listener; nothing of ours uses it.
+HTTP_OFFSET = 64
+
+
+def recordings(state: Path, node: int) -> Path:
+    """Where the node leaves what it records; each has a directory of its own."""
+    return state / "media" / f"node{node}"
+
+
+def prepare(state: Path, settings: Settings) -> None:
+    """Make the directories."""
+    for node in range(settings.media_nodes):
+        recordings(state, node).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def command(state: Path, settings: Settings, node: int) -> list[str]:
+    """Arguments that start it in the foreground."""
+    share = (settings.rtp_last - settings.rtp_first + 1) // settings.media_nodes
+    first = (settings.rtp_first + node * share + 1) // 2 * 2
+    program = shutil.which("rtpengine") or "/usr/bin/rtpengine"
+    return [program, "--foreground", "--log-stderr", "--log-level=4", "--table=-1",
+            f"--interface={settings.address}",
+            f"--listen-ng=127.0.0.1:{settings.media_ports()[node]}",
+            f"--listen-http=127.0.0.1:{settings.media_ports()[node] + HTTP_OFFSET}", "--listen-cli=",
+            f"--port-min={first}", f"--port-max={first + share - 2}",
+            "--timeout=60", "--silent-timeout=3600", "--final-timeout=21600",
+            "--delete-delay=0", "--endpoint-learning=heuristic", "--num-threads=2",
+            "--recording-method=pcap", f"--recording-dir={recordings(state, node)}",
+            f"--pidfile={recordings(state, node) / 'pid'}"]
