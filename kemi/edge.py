@@ -68,7 +68,7 @@ class Edge:
         except Exception:
             self.fault()
             if not KSR.is_ACK():
-                KSR.sl.sl_send_reply(500, "Server Internal Error")
+                KSR.sl.send_reply(500, "Server Internal Error")
         return 1
 
     def ksr_branch(self, _message: Any) -> int:
@@ -240,7 +240,7 @@ class Edge:
             KSR.nathelper.fix_nated_register()
             KSR.setbflag(FLAG_NAT_BRANCH)
         if KSR.registrar.save_uri("location", 0, f"sip:d{caller.device}@{self.domain}") < 0:
-            KSR.sl.sl_send_reply(500, "Server Internal Error")
+            KSR.sl.send_reply(500, "Server Internal Error")
         return True
 
     def invite(self) -> bool:

@@ -1,0 +1,1 @@
+"""Everything said to rtpengine: the ng client, media, recordings."""
