@@ -102,6 +102,7 @@ class Relay:
             "uid": context.uid, "source": source_kind, "id": source,
             "caller": calling if source_kind == Source.TRUNK else "",
             "called": decision.called_number or called[:64], "revision": decision.revision,
+            "shown": decision.shown_number, "emergency": context.emergency,
             "call_id": get("$ci")[:128], "from": f"<{get('$fu')[:128]}>;tag={get('$ft')[:64]}",
             "to": f"<{get('$tu')[:128]}>", "contact": get("$ct")[:200],
             "via": f"{get('$proto')}:{get('$si')}:{get('$sp')}",

@@ -17,7 +17,7 @@ from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from routing_core.codes cimport (
@@ -27,16 +27,16 @@ from routing_core.codes cimport (
     ALWAYS, AUTO, VIP, BLOCKED,
 )
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec, GroupRec,
-    H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES,
-    MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, OVERLAY_BUCKETS, OVERLAY_HEADER,
-    OverlayEntry, OverlayHeader, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec, TABLES, TenantRec,
-    TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY, T_MEMBER, T_NUMBER,
-    T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_TENANT, T_TRUNK, T_USER, T_ZONE, UserRec,
-    U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, ZoneRec, caller_key, extension_key,
-    hash_text, make_target, mix, vx_load, vx_store,
+    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec,
+    GroupRec, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION,
+    MAX_DEVICES, MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, OVERLAY_BUCKETS,
+    OVERLAY_HEADER, OverlayEntry, OverlayHeader, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec,
+    TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY,
+    T_MEMBER, T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_TENANT, T_TRUNK, T_USER, T_ZONE,
+    UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, ZoneRec, caller_key,
+    extension_key, hash_text, make_target, mix, vx_load, vx_store,
 )
-from routing_core.numbers cimport aligned, read_e164
+from routing_core.numbers cimport read_e164
 from routing_core.snapshot cimport scaled
 
 from routing_core.errors import OverlayFull, RowError
@@ -294,7 +294,7 @@ cdef int put_text(char *into, size_t room, str field, str text) except -1:
 
 
 cdef int fill_trunk(TrunkRec *r, tuple row) except -1:
-    (id_, tenant, host, port, transport, country, identity, diversion, forwarded, format_, media,
+    (_id, tenant, host, port, transport, country, identity, diversion, forwarded, format_, media,
      ring_s, kind, enabled, username, secret) = row
     r.tenant = tenant or 0
     put_text(r.host, sizeof(r.host), "host", host)
@@ -554,7 +554,7 @@ cdef class BaseBuilder:
                 n += 1
         elif table == "trunk_source":
             for row in rows:
-                self.sources.append((text_hash(row[0]), row[1]))
+                self.sources.append((hashed(row[0]), row[1]))
                 n += 1
         elif table == "caller_rule":
             for row in rows:
@@ -761,7 +761,12 @@ cdef int place(uint32_t *words, uint64_t count, uint64_t hashed, uint32_t value)
     return 0
 
 
-cdef uint64_t text_hash(str text):
+def text_hash(str text):
+    """The key of a username or a source."""
+    return hashed(text)
+
+
+cdef uint64_t hashed(str text):
     cdef Py_ssize_t size = 0
     cdef const char *c = PyUnicode_AsUTF8AndSize(text, &size)
     return hash_text(c, size)
@@ -850,7 +855,7 @@ def pack_device(tuple row):
     memset(&r, 0, sizeof(r))
     fill_device(&r, row)
     return {("device", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
-            ("username", text_hash(row[3])): word(row[0])}
+            ("username", hashed(row[3])): word(row[0])}
 
 
 def pack_number(tuple row):
@@ -889,7 +894,7 @@ def pack_extension(uint32_t tenant, extension, str kind, uint32_t id_):
 
 
 def pack_source(str source, uint32_t trunk):
-    return {("source", text_hash(source)): word(trunk)}
+    return {("source", hashed(source)): word(trunk)}
 
 
 def pack_caller_rule(uint32_t user, str number, rule):

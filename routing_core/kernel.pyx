@@ -15,31 +15,31 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strlen
 
 from routing_core.codes cimport (
-    ALREADY_TRIED, ALWAYS, ANY, AWAY, BARRED, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET,
+    ALWAYS, AWAY, BARRED, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET,
     CALLER_BLOCKED, CLOSED_HOURS, DECLINED, DEVICE, DIRECT, DISABLED, EMERGENCY, EXTENSION, FIRST,
-    FORWARDING_LOOP, GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, IDLE, INHERIT, IN_CALL, LINE_BUSY,
-    LOGGED_OUT, MAIN, MOBILE_ROLE, NOBODY_AVAILABLE, NO_ANSWER, NO_DEVICE, NO_ROLE, NO_TARGET,
+    FORWARDING_LOOP, GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, INHERIT, LINE_BUSY,
+    LOGGED_OUT, MAIN, MOBILE_ROLE, NOBODY_AVAILABLE, NO_ANSWER, NO_DEVICE, NO_TARGET,
     NO_TRUNK, NUMBER, NUMBER_NOT_OWNED, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE,
     ORDINARY, ORIGINAL, OVER_LIMIT, OWN_MOBILE, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY,
     REQUESTED, R_AREA, R_BARRED, R_CALLED, R_CALLER_RULE, R_CAUSE, R_DISPLAY, R_EMERGENCY,
     R_EXTENSION, R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS,
     R_MEMBER_SKIPPED, R_NOT_OWNED, R_NUMBER, R_ON_NET, R_OUTBOUND, R_PREFIX, R_PRESENCE,
     R_PRESENCE_ENDED, R_RECORD, R_REJECT, R_RING_DEVICES, R_SCHEDULE, R_SOURCE_DEVICE,
-    R_SOURCE_TRUNK, R_TRUNK, R_TRUNK_DOWN, R_USER, SERIAL, SERVICE, SERVICE_TARGET, SPECIAL,
+    R_SOURCE_TRUNK, R_TRUNK, R_TRUNK_DOWN, R_USER, SERVICE, SERVICE_TARGET,
     SUPPORT, TOO_MANY_FORWARDS, TO_DEVICE, TO_TRUNK, TRUNK, UNKNOWN_NUMBER, UNKNOWN_SOURCE,
     UNREACHABLE, USER, USER_AWAY, USER_BUSY, USER_DISABLED, USER_NO_ANSWER, USER_UNREACHABLE, VIP,
-    WORK, WRONG_TENANT, BAD_NUMBER, ANSWERED,
+    WORK, WRONG_TENANT, BAD_NUMBER,
 )
 from routing_core.hours cimport is_open
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec, GroupRec, MAX_DEVICES, MAX_MEMBERS, MAX_TARGETS,
-    MAX_TRUNKS, MAX_VISITED, MemberRec, NumberRec, PlanRec, RouteRec, SHORT, TARGET_SHIFT,
-    TenantRec, TrunkRec, T_FORWARD, T_MEMBER, T_ROUTE, T_TENANT, UserRec, U_CALLER_RULES,
-    U_CALL_WAITING, U_ENABLED, U_RECORD, hash_text, make_target, mix, vx_load,
+    ActivityRec, AreaRec, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec, GroupRec, MAX_DEVICES,
+    MAX_MEMBERS, MAX_TARGETS, MAX_TRUNKS, MAX_VISITED, MemberRec, NumberRec, PlanRec, RouteRec,
+    SHORT, TARGET_SHIFT, TenantRec, TrunkRec, T_FORWARD, T_MEMBER, T_ROUTE, T_TENANT, UserRec,
+    U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, hash_text, make_target, mix, vx_load,
 )
 from routing_core.live cimport Live
 from routing_core.numbers cimport (
-    DIALLED_BAD, DIALLED_SHORT, Dialled, aligned, number_class, read_dialled, read_e164,
+    DIALLED_BAD, Dialled, aligned, number_class, read_dialled, read_e164,
 )
 from routing_core.snapshot cimport Snapshot
 
@@ -285,7 +285,7 @@ cdef class Kernel:
                        list trace):
         cdef Decision d = Decision.__new__(Decision)
         cdef uint64_t target, value
-        cdef int step, kind
+        cdef int _step, kind
         if self.control != NULL and vx_load(self.control) != self.generation:
             self.on_change(self)
         self.now = now
@@ -301,7 +301,7 @@ cdef class Kernel:
             self.t.seed = seed
             self.random_state = seed
             target = self.begin(d, source_kind, source, called, calling, wanted)
-        for step in range(MAX_STEPS):
+        for _step in range(MAX_STEPS):
             if d.kind:
                 break
             kind = target >> TARGET_SHIFT
@@ -909,7 +909,6 @@ cdef class Kernel:
         cdef const TenantRec *tenant = self.snapshot.tenant(self.t.tenant)
         cdef const AreaRec *area = NULL
         cdef uint32_t which = 0
-        cdef int i
         if device != NULL and device.area:
             which = device.area
         elif user != NULL and user.area:

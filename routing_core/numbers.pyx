@@ -5,11 +5,11 @@ special numbers, and number classes as ranges. Sources: ITU-T E.164, RFC 3966 (v
 the Swedish and Finnish numbering plans.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from routing_core.layout cimport ClassRec, PlanRec, SHORT
 from routing_core.codes cimport (
-    DIRECT, HIDDEN, INTERNATIONAL, MAIN, NATIONAL, OWN_MOBILE, SPECIAL, SUPPORT, INHERIT,
+    DIRECT, HIDDEN, INTERNATIONAL, MAIN, OWN_MOBILE, SPECIAL, SUPPORT, INHERIT,
 )
 
 cdef enum:

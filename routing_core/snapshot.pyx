@@ -6,7 +6,7 @@ that, so a reader cannot see half of one, and a writer that dies leaves only inv
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from routing_core.layout cimport (

@@ -96,6 +96,13 @@ def _from_values(table: str, values: Sequence[Any]) -> Row:
     return msgspec.convert(found, TABLES[table], strict=False)
 
 
+def row_values(table: str, rows: list[Row], columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Rows in memory as select() would give these columns of them."""
+    names = columns_of(table)
+    wanted = [names.index(column) for column in columns]
+    return [tuple(values[i] for i in wanted) for values in (_to_values(r, table) for r in rows)]
+
+
 def table_of(row: Row) -> str:
     """The table that a row belongs to."""
     return next(name for name, struct in TABLES.items() if type(row) is struct)
@@ -197,6 +204,18 @@ class SqliteWriter(SqliteReader):
             raise StoreError(f"{table}: a number is too large") from error
 
 
+class ReadTransaction:
+    """Keeps a connection at one point in time; the connection must not write meanwhile."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._db.execute("BEGIN")
+
+    def close(self) -> None:
+        """Let the connection see what is new."""
+        self._db.execute("COMMIT")
+
+
 class SqliteStore(SqliteReader):
     """See port.Store. One connection; use it from one thread."""
 
@@ -216,6 +235,10 @@ class SqliteStore(SqliteReader):
 
     def close(self) -> None:
         self._db.close()
+
+    def read_transaction(self) -> "ReadTransaction":
+        """One view of the database for several reads, until it is closed."""
+        return ReadTransaction(self._db)
 
     # -- configuration ------------------------------------------------------------------------
 

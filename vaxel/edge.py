@@ -68,7 +68,7 @@ def _location(path: Path) -> None:
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)
     database = sqlite3.connect(beside)
-    for name in ("standard-create.sql", "usrloc-create.sql"):
+    for name in ("standard-create.sql", "usrloc-create.sql", "uac-create.sql"):
         database.executescript((SCHEMA / name).read_text())
     database.execute("PRAGMA journal_mode = WAL")
     database.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 from vaxel.settings import Settings
 
 #: rtpengine insists on an HTTP listener; nothing of ours uses it.
-HTTP_OFFSET = 64
+HTTP_OFFSET = 4
 
 
 def recordings(state: Path, node: int) -> Path:

@@ -1,0 +1,1 @@
+"""Manages the truth and publishes it: provisioning API, snapshot publisher, call records."""

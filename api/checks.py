@@ -1,0 +1,175 @@
+"""Configuration that cannot work is refused, with the field named, before it is committed.
+
+check() runs inside the change, on the state as it would be. The database itself refuses a reference
+to nothing or to another tenant's row (store/migrations.py); here is what it cannot see.
+"""
+
+import ipaddress
+from typing import Any
+
+import phonenumbers
+
+from api import schedules
+from api.errors import invalid, no_such
+from api.publish import plans
+from routing_core import mapping
+from store.model import (
+    Area,
+    Device,
+    Forward,
+    Member,
+    Number,
+    RingGroup,
+    Route,
+    Row,
+    Schedule,
+    Target,
+    Tenant,
+    Trunk,
+    User,
+)
+from store.sqlite import SqliteWriter
+
+MAX_DEVICES, MAX_MEMBERS, MAX_FORWARDS = 6, 64, 60
+_PLANS = plans()
+_LIMITS = {"user": mapping.LIVE_USERS, "member": mapping.LIVE_MEMBERS,
+           "trunk": mapping.LIVE_TRUNKS}
+
+
+def check(table: str, row: Row, writer: SqliteWriter) -> None:
+    """Raise the Problem that this row, just written, has with everything else."""
+    if row.id >= _LIMITS.get(table, 1 << 28):
+        raise invalid("", f"this exchange has had {row.id} rows of {table}: it is full")
+    match row:
+        case Tenant():
+            _tenant(row, writer)
+        case User():
+            _extension(row.tenant, row.extension, "ring_group", writer)
+        case RingGroup():
+            _extension(row.tenant, row.extension, "user", writer)
+            for field in ("no_answer", "nobody"):
+                _target(field, getattr(row, field), writer)
+            _way_out(row.id, "no_answer", writer)
+        case Device():
+            if len(writer.find("device", user=row.user)) > MAX_DEVICES:
+                raise invalid("user", f"a user has at most {MAX_DEVICES} devices")
+        case Number():
+            if not phonenumbers.is_possible_number(phonenumbers.parse(row.e164)):
+                raise invalid("e164", "there are no such numbers")
+            _target("target", row.target, writer)
+            _target("closed_target", row.closed_target, writer)
+        case Forward():
+            if (row.activity is not None) and row.event != "activity":
+                raise invalid("activity", "only a forwarding for an activity names one")
+            if len(writer.find("forward", user=row.user)) > MAX_FORWARDS:
+                raise invalid("user", f"a user has at most {MAX_FORWARDS} forwardings")
+            _target("target", row.target, writer)
+        case Member():
+            if len(writer.find("member", ring_group=row.ring_group)) > MAX_MEMBERS:
+                raise invalid("ring_group", f"a group has at most {MAX_MEMBERS} members")
+            if not row.device_kinds:
+                raise invalid("device_kinds", "no telephone of the member would ring")
+        case Schedule():
+            schedules.check(row)
+        case Trunk():
+            _trunk(row, writer)
+        case Route():
+            _usable_trunk(row.tenant, row.trunk, writer)
+        case Area():
+            if row.trunk is not None:
+                _usable_trunk(None, row.trunk, writer)
+
+
+def check_deleted(table: str, before: Row, writer: SqliteWriter) -> None:
+    """Raise the Problem that the absence of this row leaves behind."""
+    if isinstance(before, Member):
+        _way_out(before.ring_group, "", writer)
+    elif isinstance(before, Number):
+        tenant: Any = writer.get("tenant", before.tenant)
+        for field in ("main_number", "support_number"):
+            if getattr(tenant, field) == before.e164:
+                raise invalid(field, f"the company shows {before.e164}: choose another one first")
+
+
+def _tenant(row: Tenant, writer: SqliteWriter) -> None:
+    for field in ("main_number", "support_number"):
+        e164 = getattr(row, field)
+        if e164 and not writer.find("number", tenant=row.id, e164=e164):
+            raise invalid(field, f"{e164} is not a number of the company")
+
+
+def _extension(tenant: int, extension: str | None, other: str, writer: SqliteWriter) -> None:
+    if extension is None:
+        return
+    if writer.find(other, tenant=tenant, extension=extension):
+        raise invalid("extension", f"{extension} is taken by a {other.replace('ring_', '')}")
+    owner: Any = writer.get("tenant", tenant)
+    plan = _PLANS[owner.country]
+    if extension in plan["emergency"] or extension in plan["special"]:
+        raise invalid("extension", f"{extension} is a public short number")
+
+
+def _target(field: str, target: Target | None, writer: SqliteWriter) -> None:
+    if target is None:
+        return
+    wanted = {"user": "user", "group": "group", "number": "text", "service": "text"}.get(
+        target.kind)
+    for part in ("user", "group", "text"):
+        if (getattr(target, part) is not None) != (part == wanted):
+            raise invalid(f"{field}.{part}", f"a target of kind {target.kind} "
+                          + ("needs it" if part == wanted else "does not have it"))
+    if target.kind == "service":
+        raise invalid(f"{field}.kind", "this exchange has no services yet")
+    if target.kind == "number":
+        text = target.text or ""
+        if not (text.startswith("+") and text[1:].isdecimal() and 6 <= len(text) - 1 <= 15):
+            raise invalid(f"{field}.text", "an E.164 number with +")
+    if target.group is not None:
+        _way_out(target.group, field, writer)
+
+
+def _way_out(group: int, field: str, writer: SqliteWriter) -> None:
+    """A group that calls are sent to has members, or says where else they go."""
+    rows = [row for row in writer.find("ring_group", limit=1, id=group)]
+    if not rows:
+        raise invalid(field, f"there is no group {group}")
+    row: Any = rows[0]
+    if row.no_answer or row.nobody or writer.find("member", limit=1, ring_group=group):
+        return
+    used = field not in ("", "no_answer") or any(
+        writer.find(table, limit=1, **{f"{name}_group": group})
+        for table, name in (("number", "target"), ("number", "closed_target"),
+                            ("forward", "target"), ("ring_group", "no_answer"),
+                            ("ring_group", "nobody")))
+    if used:
+        raise invalid(field or "ring_group", f"calls go to the group {row.name!r}, which has no "
+                      "members and nowhere else to send them")
+
+
+def _usable_trunk(tenant: int | None, trunk: int, writer: SqliteWriter) -> None:
+    rows: list[Any] = list(writer.find("trunk", limit=1, id=trunk))
+    if not rows or rows[0].tenant not in (None, tenant):
+        raise invalid("trunk", f"there is no trunk {trunk} for this company")
+
+
+def _trunk(row: Trunk, writer: SqliteWriter) -> None:
+    if row.kind == "registration" and not row.username:
+        raise invalid("username", "a trunk that registers needs one")
+    for index, source in enumerate(row.sources):
+        if source.startswith("ip:"):
+            try:
+                canonical = str(ipaddress.ip_address(source[3:]))
+            except ValueError as error:
+                raise invalid(f"sources[{index}]", str(error)) from error
+            if canonical != source[3:]:
+                raise invalid(f"sources[{index}]", f"write it as ip:{canonical}")
+        for other in writer.select("trunk", ("id", "sources")):
+            if other[0] != row.id and f'"{source}"' in other[1]:
+                raise invalid(f"sources[{index}]", f"{source} is another trunk's")
+
+
+def visible(row: Row, tenant: int | None) -> Row:
+    """The row, or the Problem that it is not there, for a caller of that tenant."""
+    if tenant is not None and getattr(row, "tenant", None) != tenant:
+        raise no_such(type(row).__name__.lower())
+    return row

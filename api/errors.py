@@ -1,0 +1,81 @@
+"""Errors as the API tells them: RFC 9457 problem details, one table from domain error to status.
+
+`code` is stable and API; `field` is the path of the field that is to blame.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+from sanic import HTTPResponse, Request
+from sanic.exceptions import SanicException
+
+from store import BrokenReference, Conflict, NotFound, StillReferenced, StoreBusy, StoreError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An answer that is not a success."""
+
+    def __init__(self, status: int, code: str, detail: str, field: str = "") -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+
+
+def invalid(field: str, detail: str) -> Problem:
+    """A value that cannot be accepted."""
+    return Problem(422, "invalid", detail, field)
+
+
+def no_such(what: str) -> Problem:
+    """Not there, or not this caller's to see."""
+    return Problem(404, "not_found", f"there is no such {what}")
+
+
+STORE_STATUS: dict[type[StoreError], tuple[int, str]] = {
+    NotFound: (404, "not_found"),
+    Conflict: (409, "conflict"),
+    BrokenReference: (422, "unknown_reference"),
+    StillReferenced: (409, "still_referenced"),
+    StoreBusy: (503, "busy"),
+    StoreError: (422, "invalid"),
+}
+
+
+def as_problem(error: Exception) -> Problem:
+    """Any exception as the answer it leads to."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, StoreError):
+        status, code = STORE_STATUS[type(error)]
+        return Problem(status, code, str(error), error.field)
+    if isinstance(error, msgspec.ValidationError):
+        path = re.search(r" - at `(?:key in )?\$\.?([^`]*)`", str(error))
+        unknown = re.search(r"unknown field `([^`]+)`|missing required field `([^`]+)`",
+                            str(error))
+        field = path[1] if path else ""
+        if unknown:
+            field = ".".join(filter(None, [field, unknown[1] or unknown[2]]))
+        return Problem(422, "invalid", str(error).split(" - at `")[0], field)
+    if isinstance(error, msgspec.DecodeError):
+        return Problem(400, "malformed", f"the body is not JSON: {error}")
+    if isinstance(error, SanicException):
+        return Problem(error.status_code, "http", str(error))
+    return Problem(500, "internal", "something went wrong here; it has been logged")
+
+
+def respond(request: Request, problem: Problem) -> HTTPResponse:
+    """The problem as a response."""
+    body: dict[str, Any] = {
+        "type": f"https://vaxel.invalid/problems/{problem.code}", "title": problem.code,
+        "status": problem.status, "code": problem.code, "detail": problem.detail,
+        "instance": request.path,
+    }
+    if problem.field:
+        body["field"] = problem.field
+    headers = {"WWW-Authenticate": 'Bearer realm="vaxel"'} if problem.status == 401 else None
+    return HTTPResponse(msgspec.json.encode(body), problem.status, headers, CONTENT_TYPE)

@@ -1,0 +1,134 @@
+"""The keeper: what has to be looked after while calls run. python -m api.keeper STATE
+
+Writes call records, ends dead sessions, probes media nodes and trunks, registers trunks, converts
+recordings. Every job is a loop of its own; a job that fails is logged and tried again, and does not
+stop the others. Killed at any moment, it goes on where it was.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from api.edge_rpc import EdgeRpc, EdgeRpcError
+from api.recordings import Recordings
+from api.records import Collector
+from api.sessions import Sessions
+from api.trunks import Trunks
+from routing_core import mapping
+from rtp.errors import MediaError
+from rtp.ng import NgClient, Node
+from store import SqliteStore
+
+log = structlog.get_logger()
+
+COLLECT_S, MEDIA_S, TRUNKS_S, SESSIONS_S, RECORDINGS_S = 0.1, 0.2, 1.0, 2.0, 1.0
+
+
+class Keeper:
+    """The jobs and what they share."""
+
+    def __init__(self, state: Path, settings: dict[str, Any], edge: EdgeRpc,
+                 media: NgClient) -> None:
+        self.state = state
+        self.live = mapping.open_live(state)
+        self.store = SqliteStore(state / "vaxel.db")
+        self.edge = edge
+        self.media = media
+        self.collector = Collector(self.live, self.store)
+        self.sessions = Sessions(self.live, edge, settings["domain"],
+                                 f"sip:{settings['address']}:{settings['sip_port']}")
+        self.trunks = Trunks(self.live, self.store, edge)
+        self.recordings = Recordings(state, SqliteStore(state / "vaxel.db"))  # in a thread
+
+    async def collect(self) -> None:
+        """Records of ended calls."""
+        self.live.heartbeat_ms = time.time_ns() // 1_000_000
+        self.collector.collect()
+
+    async def probe_media(self) -> None:
+        """Take a silent media node out of use within a second, and back when it answers."""
+        bits = self.live.media_up
+        answers = await asyncio.gather(*(self.media.probe(node) for node in self.media.nodes))
+        now = sum(1 << i for i, up in enumerate(answers) if up)
+        self.live.media_up = now
+        for i, node in enumerate(self.media.nodes):
+            if (bits ^ now) >> i & 1:
+                log.warning("media node", node=node.port, up=bool(now >> i & 1))
+                try:
+                    await self.edge.call("rtpengine.enable", f"udp:{node.host}:{node.port}",
+                                         now >> i & 1)
+                except EdgeRpcError as error:
+                    log.info("edge not told", error=str(error))
+
+    async def look_at_trunks(self) -> None:
+        """See trunks.py."""
+        await self.trunks.look(int(time.time()))
+
+    async def _known_calls(self) -> set[str] | None:
+        try:
+            lists = await asyncio.gather(*(self.media.calls(node) for node in self.media.nodes))
+        except MediaError:
+            return None  # a node that does not answer may know any call
+        return {call for calls in lists for call in calls}
+
+    async def watch_sessions(self) -> None:
+        """See sessions.py."""
+        now_ms = time.time_ns() // 1_000_000
+        await self.sessions.expire(now_ms)
+        known = await self._known_calls()
+        if known is not None:
+            await self.sessions.media_gone(known, now_ms)
+
+    async def take_recordings(self) -> None:
+        """See recordings.py; converting is done in a thread, one at a time."""
+        for i, node in enumerate(self.media.nodes):
+            folder = self.state / "media" / f"node{i}"
+            found = self.recordings.finished(folder)
+            try:
+                known = set(await self.media.calls(node))
+                found += self.recordings.left_behind(folder, known, time.time())
+            except MediaError:
+                pass
+            for text, pcap in found:
+                await asyncio.to_thread(self.recordings.take, text, pcap, time.time())
+
+    async def run(self) -> None:
+        """All jobs, until cancelled."""
+        await asyncio.gather(
+            _every(COLLECT_S, self.collect), _every(MEDIA_S, self.probe_media),
+            _every(TRUNKS_S, self.look_at_trunks), _every(SESSIONS_S, self.watch_sessions),
+            _every(RECORDINGS_S, self.take_recordings))
+
+
+async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("job failed", job=getattr(job, "__name__", "job"))
+        await asyncio.sleep(seconds)
+
+
+async def _main(state: Path) -> None:
+    settings = json.loads((state / "settings.json").read_text())
+    nodes = [Node("127.0.0.1", settings["media_port"] + i)
+             for i in range(settings["media_nodes"])]
+    async with EdgeRpc(settings["rpc_port"]) as edge, NgClient(nodes) as media:
+        await Keeper(state, settings, edge, media).run()
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("state", type=Path)
+    asyncio.run(_main(parser.parse_args().state.resolve()))
+
+
+if __name__ == "__main__":
+    main()

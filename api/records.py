@@ -1,0 +1,71 @@
+"""Call slots to call records: each call is written exactly once, whoever is killed in between.
+
+A slot is given back only after its record is in the store, and the store knows a uid only once; so
+a crash between the two writes the same record again, in vain.
+"""
+
+from typing import Any
+
+import msgspec
+import structlog
+
+from routing_core import Live
+from routing_core.codes import SlotState, Source
+from store import SqliteStore
+from store.model import CallRecord
+
+log = structlog.get_logger()
+
+#: How a call ended, as the API spells it; the index is the slot's reason (kemi.names.Ended).
+ENDED_BY = ("unknown", "caller", "called", "cancelled", "refused", "failed", "lost")
+
+
+def record_of(call: dict[str, Any], uid: str) -> CallRecord:
+    """The record of an ended call. uid: what is used when the slot was never filled in."""
+    setup = _note(call["setup"])
+    answer = _note(call["answer"])
+    decisions = _note(call["decisions"], [])
+    from_trunk = setup.get("source") == Source.TRUNK
+    out_trunk = answer.get("trunk") or None
+    direction = "in" if from_trunk else "out" if out_trunk else "internal"
+    if setup.get("emergency"):
+        direction = "emergency"
+    return CallRecord(
+        uid=setup.get("uid") or uid, tenant=call["tenant"],
+        direction=direction if setup else "unknown",
+        caller=setup.get("caller", ""), called=setup.get("called", ""),
+        shown=setup.get("shown", ""), started_ms=call["started_ms"],
+        answered_ms=call["answered_ms"], ended_ms=call["ended_ms"],
+        caller_user=call["caller"] or None, answerer=call["answerer"] or None,
+        trunk=(setup.get("id") if from_trunk else out_trunk), rang=tuple(call["rang"]),
+        code=call["code"], ended_by=ENDED_BY[min(call["reason"], len(ENDED_BY) - 1)],
+        recorded=bool(answer.get("record") and answer.get("media")),
+        revision=setup.get("revision", 0), decisions=decisions)
+
+
+def _note(text: bytes, empty: Any = None) -> Any:
+    try:
+        return msgspec.json.decode(text) if text else ({} if empty is None else empty)
+    except msgspec.DecodeError:
+        return {} if empty is None else empty
+
+
+class Collector:
+    """Writes the records of ended calls."""
+
+    def __init__(self, live: Live, store: SqliteStore) -> None:
+        self.live = live
+        self.store = store
+
+    def collect(self) -> int:
+        """Write what has ended since; the number of new records."""
+        written = 0
+        for slot, nonce in self.live.calls(SlotState.ENDED):
+            call = self.live.call(slot, nonce)
+            if call is None:
+                continue
+            record = record_of(call, f"{call['started_ms']:012x}{nonce:016x}")
+            if record.tenant:
+                written += self.store.add_call(record)
+            self.live.release(slot, nonce)
+        return written

@@ -1,0 +1,99 @@
+"""Calls that nobody speaks of any more are ended, on both sides (session drop on timeout).
+
+Evidence of an answered call: a request inside it, which renews its lease; and, when its media goes
+through rtpengine, that rtpengine still knows it (it forgets a call without media after a minute,
+and all of them when it is killed).
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import structlog
+
+from api.edge_rpc import EdgeRpc, EdgeRpcError
+from routing_core import Live
+from routing_core.codes import SlotState
+
+log = structlog.get_logger()
+
+LOST = 6  # kemi.names.Ended.LOST
+#: Looks in a row at which the media of a call must be missing.
+MISSES = 2
+#: A call younger than this may not have reached rtpengine's list yet.
+YOUNG_MS = 5000
+
+
+class Sessions:
+    """Watches the calls in progress."""
+
+    def __init__(self, live: Live, edge: EdgeRpc, domain: str, edge_uri: str) -> None:
+        self.live = live
+        self.edge = edge
+        self.domain = domain
+        self.edge_uri = edge_uri
+        self._missing: dict[tuple[int, int], int] = {}
+
+    async def expire(self, now_ms: int) -> int:
+        """End what has outlived its lease; how many."""
+        ended = 0
+        for slot, nonce in self.live.calls(SlotState.SETUP, SlotState.ANSWERED):
+            call = self.live.call(slot, nonce)
+            if call and call["lease_until"] * 1000 < now_ms:
+                ended += await self.drop(slot, nonce, call, now_ms, "its lease ran out")
+        return ended
+
+    async def media_gone(self, known: set[str], now_ms: int) -> int:
+        """End the anchored calls that rtpengine does not know; known: call-ids of all nodes."""
+        ended = 0
+        missing: dict[tuple[int, int], int] = {}
+        for slot, nonce in self.live.calls(SlotState.ANSWERED):
+            call = self.live.call(slot, nonce)
+            if not call or now_ms - call["answered_ms"] < YOUNG_MS:
+                continue
+            answer = msgspec.json.decode(call["answer"] or b"{}")
+            setup = msgspec.json.decode(call["setup"] or b"{}")
+            if not answer.get("media") or setup.get("call_id") in known:
+                continue
+            times = self._missing.get((slot, nonce), 0) + 1
+            if times < MISSES:
+                missing[slot, nonce] = times
+            else:
+                ended += await self.drop(slot, nonce, call, now_ms, "its media is gone")
+        self._missing = missing
+        return ended
+
+    async def drop(self, slot: int, nonce: int, call: dict[str, Any], now_ms: int,
+                   why: str) -> bool:
+        """End a call and tell both sides; True for the first who says so."""
+        if not self.live.end(slot, nonce, 0, LOST, now_ms):
+            return False
+        log.warning("call dropped", why=why, slot=slot)
+        if call["state"] == SlotState.ANSWERED:
+            await asyncio.gather(*(self._bye(*side) for side in byes(call)))
+        return True
+
+    async def _bye(self, uri: str, routes: str, headers: str) -> None:
+        try:
+            await self.edge.call("tm.t_uac_start", "BYE", uri, routes or ".", ".", headers, ".")
+        except EdgeRpcError as error:
+            log.info("bye not sent", error=str(error))
+
+
+def byes(call: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(request URI, next hop or "", headers) of a BYE to each side of an answered call."""
+    try:
+        setup = msgspec.json.decode(call["setup"])
+        answer = msgspec.json.decode(call["answer"])
+        caller, called = setup["from"], answer["to"]
+        sides = [(setup["contact"], called, caller), (answer["contact"], caller, called)]
+        call_id = setup["call_id"]
+    except (KeyError, msgspec.DecodeError):
+        return []
+    found = []
+    for contact, from_, to in sides:
+        uri = contact.partition("<")[2].partition(">")[0] or contact
+        headers = (f"From: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n"
+                   "CSeq: 2000000 BYE\r\nReason: SIP;cause=408;text=\"Session lost\"\r\n")
+        found.append((uri, "", headers))
+    return found

@@ -1,0 +1,654 @@
+"""The routing rules of docs/routing.md in plain Python, written from that page and not the kernel.
+
+`decide` answers for a `World` as `routing_core.Kernel.decide` must. Numbers are text: "+46..." is
+E.164, "112" is short, "" is none. Clarity before speed: nothing is indexed, nothing is cached.
+"""
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, get_args
+from zoneinfo import ZoneInfo
+
+from routing_core.build import holidays_of
+from routing_core.codes import Cause, Display, Endpoint, Kind, Reason
+from store import model
+from store.model import ScheduleRule, Target
+
+MAX_VISITED, MAX_STEPS, MAX_DEVICES, MAX_RINGING = 8, 32, 6, 30
+MAX_MEMBERS, MAX_TRUNKS, MAX_CANDIDATES, MAX_DIVERTERS = 64, 8, 32, 5
+CODES: Final[dict[str, Display]] = {
+    "#31#": Display.HIDDEN, "*51*": Display.MAIN, "*52*": Display.DIRECT,
+    "*53*": Display.OWN_MOBILE, "*54*": Display.SUPPORT,
+}
+CHOICES: Final[dict[str, Display]] = {
+    "main": Display.MAIN, "direct": Display.DIRECT, "mobile": Display.OWN_MOBILE,
+    "support": Display.SUPPORT, "hidden": Display.HIDDEN,
+}
+SIP_CODES: Final[dict[Reason, int]] = {
+    Reason.UNKNOWN_NUMBER: 404, Reason.UNKNOWN_SOURCE: 403, Reason.BAD_NUMBER: 484,
+    Reason.BARRED: 403, Reason.FORWARDING_LOOP: 482, Reason.TOO_MANY_FORWARDS: 483,
+    Reason.USER_BUSY: 486, Reason.USER_NO_ANSWER: 480, Reason.USER_UNREACHABLE: 480,
+    Reason.CALLER_BLOCKED: 603, Reason.CLOSED_HOURS: 480, Reason.NOBODY_AVAILABLE: 480,
+    Reason.GROUP_NO_ANSWER: 480, Reason.NO_TRUNK: 503, Reason.NUMBER_NOT_OWNED: 403,
+    Reason.NO_TARGET: 404, Reason.WRONG_TENANT: 404, Reason.USER_DISABLED: 404,
+    Reason.BUSY_TARGET: 486,
+}
+#: How a user's attempt fails: the forwarding that applies, and the reason without one.
+FAILURES: Final[dict[Cause, tuple[str, Reason]]] = {
+    Cause.BUSY_HERE: ("busy", Reason.USER_BUSY), Cause.DECLINED: ("busy", Reason.USER_BUSY),
+    Cause.NO_ANSWER: ("no_answer", Reason.USER_NO_ANSWER),
+    Cause.UNREACHABLE: ("unreachable", Reason.USER_UNREACHABLE),
+}
+KINDS: Final = get_args(model.DeviceKind)
+_MASK: Final = (1 << 64) - 1
+
+
+@dataclass
+class LiveCall:
+    """A call in progress: set up (somebody rings) until it is answered."""
+
+    caller: int
+    ringing: list[int]
+    answerer: int | None
+    lease_until: int
+
+
+@dataclass
+class World:
+    """Configuration and live state.
+
+    rows: {table: its rows of store.model, in the order of their ids}; presence: {user: (activity,
+    until)}; logged_in: members; down_until: {trunk: Unix second}.
+    """
+
+    plans: dict[str, Any]
+    rows: dict[str, list[Any]]
+    presence: dict[int, tuple[int, int]] = field(default_factory=dict)
+    logged_in: set[int] = field(default_factory=set)
+    calls: list[LiveCall] = field(default_factory=list)
+    down_until: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trail:
+    """What a call has been through."""
+
+    seed: int
+    tenant: int = 0
+    caller: str = ""
+    caller_user: int = 0
+    device: int = 0
+    wanted: str = ""
+    code: Display = Display.INHERIT
+    diverters: tuple[str, ...] = ()
+    visited: tuple[tuple[str, int], ...] = ()
+    user: int = 0
+    group: int = 0
+    round: int = 0
+    position: int = 0
+    payer: int = 0
+    called: str = ""
+    record: bool = False
+
+
+@dataclass
+class Outcome:
+    """A decision; display, shown and diverters mean something where a call goes somewhere."""
+
+    kind: Kind
+    reason: Reason
+    code: int
+    trail: Trail
+    targets: list[tuple[int, int, int]] = field(default_factory=list)
+    ring_s: int = 0
+    display: Display = Display.INHERIT
+    shown: str = ""
+    dial: str = ""
+    service: int = 0
+    location: str = ""
+
+
+class Refused(Exception):
+    """The walk ends in a Reject."""
+
+    def __init__(self, reason: Reason, code: int | None = None) -> None:
+        super().__init__(reason, code)
+        self.reason = reason
+        self.code = SIP_CODES[reason] if code is None else code
+
+
+# -- reading a number ---------------------------------------------------------------------------
+
+@dataclass
+class Reading:
+    """What was dialled; bad when it is nothing at all."""
+
+    bad: bool = False
+    code: Display = Display.INHERIT
+    extension: str = ""
+    number: str = ""
+    emergency: bool = False
+
+
+def read(dialled: str, plan: dict[str, Any]) -> Reading:
+    """Section "Reading what was dialled"."""
+    text = "".join(c for c in dialled if c not in "-.() ")
+    found = Reading()
+    if len(text) > 24:
+        return Reading(bad=True)
+    if text[:4] in CODES:
+        found.code, text = CODES[text[:4]], text[4:]
+    plus, digits = text.startswith("+"), text.removeprefix("+")
+    if not (1 <= len(digits) <= 19 and digits.isascii() and digits.isdecimal()):
+        return Reading(bad=True)
+
+    def international(rest: str) -> Reading:
+        if 6 <= len(rest) <= 15 and rest[0] != "0":
+            return replace(found, number="+" + rest)
+        return replace(found, bad=not found.extension)
+
+    if plus:
+        return international(digits)
+    if digits[0] != "0" and digits in plan["emergency"]:
+        return replace(found, number=digits, emergency=True)
+    if digits[0] != "0" and 2 <= len(digits) <= 6:
+        found.extension = digits
+    if digits[0] != "0" and digits in plan["special"]:
+        return replace(found, number=digits)
+    for prefix in plan["international_prefixes"]:
+        if digits.startswith(prefix) and len(digits) > len(prefix):
+            return international(digits.removeprefix(prefix))
+    if digits[0] == "0":
+        whole = f"{plan['country_code']}{digits[1:]}"
+        if 6 <= len(whole) <= 15 and len(digits) > 1 and digits[1] != "0":
+            return replace(found, number="+" + whole)
+        return Reading(bad=True)
+    if 9 <= len(digits) <= 15:
+        return replace(found, number="+" + digits)
+    return found
+
+
+def e164(text: str) -> str:
+    """The number that a device asks to show: E.164, with or without +; anything else is none."""
+    digits = text.removeprefix("+")
+    fits = digits.isascii() and digits.isdecimal() and 6 <= len(digits) <= 15 and digits[0] != "0"
+    return "+" + digits if fits else ""
+
+
+def number_class(number: str, plan: dict[str, Any]) -> str:
+    """Of an E.164 or short number."""
+    if not number.startswith("+"):
+        return "special"
+    fits = [(len(prefix), name) for name, prefixes in plan["classes"].items()
+            for prefix in prefixes if number[1:].startswith(prefix)]
+    return str(max(fits)[1]) if fits else "international"
+
+
+# -- schedules ----------------------------------------------------------------------------------
+
+def schedule_open(schedule: model.Schedule, now: int) -> bool:
+    """Whether it is open at now (Unix seconds)."""
+    if schedule.state != "auto":
+        return schedule.state == "open"
+    matching = [rule for rule in schedule.rules if _covers(schedule, rule, now)]
+    return max(matching, key=lambda rule: rule.priority).open if matching else False
+
+
+def _covers(schedule: model.Schedule, rule: ScheduleRule, now: int) -> bool:
+    local = datetime.datetime.fromtimestamp(now, ZoneInfo(schedule.time_zone))
+    minute, today = local.hour * 60 + local.minute, local.date()
+    if rule.end > rule.start:
+        return rule.start <= minute < rule.end and _on(schedule, rule, today)
+    return (minute >= rule.start and _on(schedule, rule, today)) or (
+        minute < rule.end and _on(schedule, rule, today - datetime.timedelta(days=1)))
+
+
+def _on(schedule: model.Schedule, rule: ScheduleRule, day: datetime.date) -> bool:
+    first, last = rule.from_date or "", rule.to_date or ""
+    match rule.kind:
+        case "daily":
+            return True
+        case "weekly":
+            return day.weekday() in rule.weekdays
+        case "monthly":
+            return rule.from_day <= day.day <= rule.to_day
+        case "yearly":
+            at = f"{day:%m-%d}"
+            return first <= at <= last if first <= last else at >= first or at <= last
+        case "holiday":
+            return (day - datetime.date(1970, 1, 1)).days in holidays_of(schedule.country)
+    return first <= day.isoformat() <= last
+
+
+# -- chance -------------------------------------------------------------------------------------
+
+def mix(x: int) -> int:
+    """splitmix64's finaliser."""
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _MASK
+    return x ^ x >> 31
+
+
+def splitmix64(state: int) -> Iterator[int]:
+    """Random numbers of 64 bits from that state on."""
+    while True:
+        state = state + 0x9E3779B97F4A7C15 & _MASK
+        yield mix(state)
+
+
+# -- the walk -----------------------------------------------------------------------------------
+
+class _Call:
+    """One decision on its way."""
+
+    def __init__(self, world: World, trail: Trail, now: int) -> None:
+        self.world, self.rows = world, world.rows
+        self.trail = trail
+        self.now = now
+        self.random = splitmix64(trail.seed)
+
+    def get(self, table: str, **equal: Any) -> Any:
+        """The first row with these values, or None."""
+        return next((row for row in self.rows[table] if all(
+            getattr(row, name) == value for name, value in equal.items())), None)
+
+    def note(self, **values: Any) -> None:
+        self.trail = replace(self.trail, **values)
+
+    @property
+    def tenant(self) -> model.Tenant:
+        found: model.Tenant = self.get("tenant", id=self.trail.tenant)
+        return found
+
+    # -- where it comes from --------------------------------------------------------------------
+
+    def from_trunk(self, source: int, dialled: str, calling: str) -> Target:
+        trunk = self.get("trunk", id=source)
+        if trunk is None or not trunk.enabled:
+            raise Refused(Reason.UNKNOWN_SOURCE)
+        plan = self.world.plans[trunk.country]
+        self.note(tenant=trunk.tenant or 0, caller=read(calling, plan).number)
+        found = read(dialled, plan)
+        if not found.number:
+            raise Refused(Reason.UNKNOWN_NUMBER if found.extension else Reason.BAD_NUMBER)
+        number = self.get("number", e164=found.number)
+        if number is None or trunk.tenant not in (None, number.tenant):
+            raise Refused(Reason.UNKNOWN_NUMBER)
+        self.note(tenant=number.tenant)
+        return Target(kind="number", text=found.number)
+
+    def from_device(self, source: int, dialled: str, wanted: str) -> Target | Outcome:
+        device = self.get("device", id=source)
+        user = self.get("user", id=device.user) if device else None
+        tenant = self.get("tenant", id=user.tenant) if user else None
+        if device is None or user is None or tenant is None:
+            raise Refused(Reason.UNKNOWN_SOURCE)
+        plan = self.world.plans[tenant.country]
+        found = read(dialled, plan)
+        self.note(tenant=tenant.id, caller_user=user.id, device=device.id, payer=user.id,
+                  record=user.record, code=found.code,
+                  wanted=e164(wanted))
+        if found.emergency:
+            return self.emergency(user, device, found.number)
+        if not user.enabled:
+            raise Refused(Reason.USER_DISABLED, 403)
+        return self.extension(found.extension) or self.must_be_number(found)
+
+    def extension(self, digits: str) -> Target | None:
+        if not digits:
+            return None
+        user = self.get("user", tenant=self.trail.tenant, extension=digits)
+        if user:
+            return Target(kind="user", user=user.id)
+        group = self.get("ring_group", tenant=self.trail.tenant, extension=digits)
+        return Target(kind="group", group=group.id) if group else None
+
+    def must_be_number(self, found: Reading) -> Target:
+        if not found.number:
+            raise Refused(Reason.UNKNOWN_NUMBER if found.extension else Reason.BAD_NUMBER)
+        return Target(kind="number", text=found.number)
+
+    def walk(self, step: Target | Outcome | None) -> Outcome:
+        """From target to target until there is an outcome."""
+        for _ in range(MAX_STEPS):
+            if isinstance(step, Outcome):
+                return step
+            if step is None:
+                raise Refused(Reason.NO_TARGET)
+            match step.kind:
+                case "user":
+                    step = self.to_user(step.user or 0)
+                case "group":
+                    step = self.to_group(step.group or 0)
+                case "number":
+                    step = self.to_number(step.text or "")
+                case "busy":
+                    raise Refused(Reason.BUSY_TARGET)
+                case _:
+                    return self.handover(Reason.SERVICE_TARGET, int(step.text or 0))
+        if isinstance(step, Outcome):
+            return step
+        raise Refused(Reason.TOO_MANY_FORWARDS)
+
+    def handover(self, reason: Reason, service: int) -> Outcome:
+        return Outcome(Kind.HANDOVER, reason, 480, self.trail, service=service)
+
+    def visit(self, mark: tuple[str, int]) -> None:
+        if mark in self.trail.visited:
+            raise Refused(Reason.FORWARDING_LOOP)
+        if len(self.trail.visited) == MAX_VISITED:
+            raise Refused(Reason.TOO_MANY_FORWARDS)
+        self.note(visited=(*self.trail.visited, mark))
+
+    # -- a number -------------------------------------------------------------------------------
+
+    def to_number(self, text: str) -> Target | Outcome | None:
+        number = self.get("number", e164=text)
+        if number is None:
+            return self.outbound(text)
+        if number.tenant != self.trail.tenant:
+            self.check_barred(text)
+            display, shown = self.choose_display()
+            self.note(tenant=number.tenant, caller="" if display == Display.HIDDEN else shown,
+                      caller_user=0, payer=0)
+        self.note(called="mobile" if number.kind == "mobile" else "fixed",
+                  record=self.trail.record or number.record)
+        schedule = self.get("schedule", id=number.schedule) if number.schedule else None
+        if schedule and not schedule_open(schedule, self.now):
+            if number.closed_target is None:
+                raise Refused(Reason.CLOSED_HOURS)
+            return number.closed_target
+        return number.target
+
+    # -- a user ---------------------------------------------------------------------------------
+
+    def own_number(self, user: int, kind: str) -> str:
+        """The user's direct or mobile number."""
+        for number in self.rows["number"]:
+            if number.kind == kind and number.target and number.target.user == user:
+                return number.e164
+        return ""
+
+    def activity(self, user: int) -> Any:
+        """The activity in force, or None."""
+        id_, until = self.world.presence.get(user, (0, 0))
+        ended = until and until <= self.now and self.tenant.activity_end == "available"
+        return None if ended else self.get("activity", id=id_, tenant=self.tenant.id)
+
+    def caller_rule(self, user: int) -> str:
+        if not self.trail.caller_user:
+            names = [self.trail.caller]
+        else:
+            caller = self.get("user", id=self.trail.caller_user)
+            names = [caller.extension, self.own_number(caller.id, "direct")]
+        for name in names:
+            rule = self.get("caller_rule", user=user, number=name) if name else None
+            if rule:
+                return str(rule.rule)
+        return ""
+
+    def line_busy(self, user: int) -> bool:
+        return any(user == call.caller or user == call.answerer
+                   or (call.answerer is None and user in call.ringing)
+                   for call in self.world.calls if call.lease_until >= self.now)
+
+    def forward(self, user: int, event: str, activity: int | None = None) -> model.Forward | None:
+        fits = [row for row in self.rows["forward"]
+                if row.user == user and row.event == event
+                and row.activity in (None, activity) and row.called in ("any", self.trail.called)]
+        return max(fits, default=None,
+                   key=lambda row: (row.activity is not None, row.called != "any"))
+
+    def follow(self, user: int) -> None:
+        """The user forwards the call."""
+        name = self.own_number(user, "direct") or self.tenant.main_number
+        diverters = (*self.trail.diverters, name) if name else self.trail.diverters
+        if len(diverters) > MAX_DIVERTERS:
+            diverters = (diverters[0], *diverters[-MAX_DIVERTERS + 1:])
+        self.note(diverters=diverters, payer=user)
+
+    def forward_or(self, user: int, event: str, reason: Reason) -> Target:
+        forward = self.forward(user, event)
+        if forward is None:
+            raise Refused(reason)
+        self.follow(user)
+        return forward.target
+
+    def ringing_devices(self, user: int, kinds: tuple[str, ...]) -> list[tuple[int, int, int]]:
+        return [(Endpoint.TO_DEVICE, device.id, user) for device in self.rows["device"]
+                if device.user == user and device.enabled and device.kind in kinds]
+
+    def to_user(self, id_: int) -> Target | Outcome:
+        self.note(group=0)
+        user = self.get("user", id=id_)
+        if user is None or not user.enabled:
+            raise Refused(Reason.USER_DISABLED)
+        if user.tenant != self.trail.tenant:
+            raise Refused(Reason.WRONG_TENANT)
+        self.visit(("user", id_))
+        rule = self.caller_rule(id_)
+        if rule == "blocked":
+            raise Refused(Reason.CALLER_BLOCKED)
+        self.note(record=self.trail.record or user.record)
+        always = self.forward(id_, "always")
+        if always:
+            self.follow(id_)
+            return always.target
+        activity = self.activity(id_)
+        if activity and rule != "vip":
+            forward = self.forward(id_, "activity", activity.id)
+            if forward:
+                self.follow(id_)
+                return forward.target
+            if not activity.reachable:
+                return self.handover(Reason.USER_AWAY, id_)
+        if not user.call_waiting and self.line_busy(id_):
+            return self.forward_or(id_, "busy", Reason.USER_BUSY)
+        devices = self.ringing_devices(id_, KINDS)
+        if not devices:
+            return self.forward_or(id_, "unreachable", Reason.USER_UNREACHABLE)
+        self.note(user=id_)
+        return self.ring(devices, user.ring_s)
+
+    def ring(self, devices: list[tuple[int, int, int]], ring_s: int) -> Outcome:
+        display, shown = Display.ORIGINAL, self.trail.caller
+        if self.trail.caller_user:
+            extension = self.get("user", id=self.trail.caller_user).extension
+            display, shown = Display.EXTENSION, f"+{extension}" if extension else ""
+        return Outcome(Kind.RELAY, Reason.NONE, 0, self.trail, devices, ring_s, display, shown)
+
+    # -- a group --------------------------------------------------------------------------------
+
+    def to_group(self, id_: int) -> Target | Outcome:
+        group = self.get("ring_group", id=id_)
+        if group is None or group.tenant != self.trail.tenant:
+            raise Refused(Reason.WRONG_TENANT)
+        self.visit(("group", id_))
+        self.note(group=id_, user=0, payer=0, round=0, record=self.trail.record or group.record)
+        return self.ring_group(group, 0)
+
+    def members(self, group: model.RingGroup) -> list[model.Member]:
+        members = sorted((row for row in self.rows["member"] if row.ring_group == group.id),
+                         key=lambda row: (row.priority, row.id))[:MAX_MEMBERS]
+        if group.strategy == "random":
+            self.random = splitmix64(mix(self.trail.seed ^ group.id))
+            for at in range(len(members) - 1, 0, -1):
+                other = next(self.random) % (at + 1)
+                members[at], members[other] = members[other], members[at]
+        return members
+
+    def ring_group(self, group: model.RingGroup, first: int) -> Target | Outcome:
+        """Look at the members from that position on, in this round and those after it."""
+        members = self.members(group)
+        while True:
+            present, ringing = False, []
+            for position, member in enumerate(members[first:], first):
+                user = self.get("user", id=member.user)
+                if user is None or not user.enabled or user.tenant != group.tenant \
+                        or member.id not in self.world.logged_in:
+                    continue
+                present = True
+                activity = self.activity(user.id)
+                if (activity and not activity.in_groups) \
+                        or (group.skip_busy and self.line_busy(user.id)):
+                    continue
+                devices = self.ringing_devices(user.id, member.device_kinds)
+                if devices and group.strategy != "parallel":
+                    self.note(position=position)
+                    return self.ring(devices, group.ring_s)
+                ringing += devices
+            if ringing:
+                return self.ring(ringing[:MAX_RINGING], group.ring_s)
+            if first == 0 or self.trail.round + 1 >= group.attempts:
+                break
+            self.note(round=self.trail.round + 1)
+            first = 0
+        if not present and self.trail.round == 0 and first == 0 and group.nobody:
+            return group.nobody
+        return self.leave(group, Reason.GROUP_NO_ANSWER if present else Reason.NOBODY_AVAILABLE)
+
+    def leave(self, group: model.RingGroup, reason: Reason) -> Target:
+        if group.no_answer is None:
+            raise Refused(reason)
+        return group.no_answer
+
+    # -- going out ------------------------------------------------------------------------------
+
+    def check_barred(self, number: str) -> None:
+        name = number_class(number, self.world.plans[self.tenant.country])
+        payer = self.get("user", id=self.trail.payer)
+        if name in self.tenant.barred or (payer and name in payer.barred):
+            raise Refused(Reason.BARRED)
+
+    def outbound(self, number: str) -> Outcome:
+        self.note(user=0, group=0)
+        self.check_barred(number)
+        display, shown = self.choose_display()
+        routes = self.fitting(self.trail.tenant, number) or self.fitting(None, number)
+        trunks = self.draw(routes)[:MAX_TRUNKS]
+        if not trunks:
+            raise Refused(Reason.NO_TRUNK)
+        return self.relay_out(Kind.RELAY, trunks, display, shown, number)
+
+    def relay_out(self, kind: Kind, trunks: list[int], display: Display, shown: str, dial: str,
+                  location: str = "") -> Outcome:
+        return Outcome(kind, Reason.NONE, 0, self.trail,
+                       [(Endpoint.TO_TRUNK, trunk, 0) for trunk in trunks], 0, display,
+                       shown, dial, location=location)
+
+    def fitting(self, tenant: int | None, number: str) -> list[model.Route]:
+        fits = [row for row in self.rows["route"] if row.tenant == tenant and (
+            not row.prefix or (number.startswith("+" + row.prefix)))]
+        longest = max((len(row.prefix) for row in fits), default=0)
+        return [row for row in fits if len(row.prefix) == longest][:MAX_CANDIDATES]
+
+    def usable(self, trunk: int) -> bool:
+        row = self.get("trunk", id=trunk)
+        return bool(row and row.enabled and row.tenant in (None, self.trail.tenant))
+
+    def draw(self, routes: list[model.Route]) -> list[int]:
+        """The trunks in the order in which they are tried."""
+        up: list[int] = []
+        down: list[int] = []
+        left = list(routes)
+        while left:
+            position = min(row.position for row in left)
+            at = next(self.random) % sum(row.weight for row in left if row.position == position)
+            for chosen, row in enumerate(left):
+                if row.position == position:
+                    if at < row.weight:
+                        break
+                    at -= row.weight
+            trunk = row.trunk
+            if self.usable(trunk) and trunk not in (*up, *down):
+                (down if self.world.down_until.get(trunk, 0) > self.now else up).append(trunk)
+        return up + down
+
+    def choose_display(self) -> tuple[Display, str]:
+        """Section "Number display": what is shown, and which number that is."""
+        trail, tenant = self.trail, self.tenant
+        if not trail.caller_user:
+            return Display.ORIGINAL, trail.caller
+        user = self.get("user", id=trail.caller_user)
+        choice = trail.code
+        if not choice and trail.wanted:
+            wanted = self.get("number", e164=trail.wanted)
+            if wanted and wanted.tenant == tenant.id:
+                return Display.REQUESTED, trail.wanted
+            if tenant.foreign_number == "refuse":
+                raise Refused(Reason.NUMBER_NOT_OWNED)
+        device = self.get("device", id=trail.device)
+        if not choice and device.display:
+            choice = CHOICES[device.display]
+        activity = self.activity(user.id)
+        if not choice and activity and activity.role != "none":
+            choice = {"work": Display.MAIN, "mobile": Display.OWN_MOBILE}[activity.role]
+        choice = choice or CHOICES[user.display]
+        direct = self.own_number(user.id, "direct")
+        shown = {Display.DIRECT: direct, Display.OWN_MOBILE: self.own_number(user.id, "mobile"),
+                 Display.SUPPORT: tenant.support_number or ""}.get(choice, "")
+        if shown or choice == Display.HIDDEN:
+            return choice, shown or tenant.main_number or direct
+        return Display.MAIN, tenant.main_number or direct
+
+    # -- emergency ------------------------------------------------------------------------------
+
+    def emergency(self, user: model.User, device: model.Device, dialled: str) -> Outcome:
+        area = self.get("area", id=device.area or user.area or self.tenant.area)
+        number = area.centre if area else dialled
+        own = self.own_number(user.id, "direct") or self.own_number(user.id, "mobile")
+        display = Display.DIRECT if own else Display.MAIN
+        shown = own or self.tenant.main_number or ""
+        tenant = self.trail.tenant
+        routes = (self.fitting(tenant, number) or self.fitting(None, number)
+                  or [row for row in self.rows["route"] if row.tenant == tenant]
+                  or [row for row in self.rows["route"] if row.tenant is None])
+        trunks = self.draw(routes)
+        if area and area.trunk and self.usable(area.trunk):
+            trunks = [area.trunk, *(trunk for trunk in trunks if trunk != area.trunk)]
+        return self.relay_out(Kind.EMERGENCY, trunks[:MAX_TRUNKS], display, shown, number,
+                              area.location if area else "")
+
+    # -- after a failed attempt -----------------------------------------------------------------
+
+    def resume(self, cause: Cause, redirected: str) -> Target | Outcome:
+        trail = self.trail
+        if trail.group:
+            group = self.get("ring_group", id=trail.group)
+            if group.strategy != "parallel":
+                return self.ring_group(group, trail.position + 1)
+            if trail.round + 1 >= group.attempts:
+                return self.leave(group, Reason.GROUP_NO_ANSWER)
+            self.note(round=trail.round + 1)
+            return self.ring_group(group, 0)
+        if trail.user and cause == Cause.REDIRECTED:
+            found = read(redirected, self.world.plans[self.tenant.country])
+            if found.bad:
+                raise Refused(Reason.BAD_NUMBER, 480)
+            target = self.extension(found.extension)
+            if target is None and found.number and not found.emergency:
+                target = Target(kind="number", text=found.number)
+            if target is None:
+                raise Refused(Reason.NO_TARGET)
+            self.follow(trail.user)
+            return target
+        event, reason = FAILURES.get(cause, FAILURES[Cause.UNREACHABLE])
+        if trail.user:
+            return self.forward_or(trail.user, event, reason)
+        raise Refused(reason)
+
+
+def decide(world: World, device: bool, source: int, called: str, calling: str, now: int,
+           seed: int, wanted: str = "", trail: Trail | None = None,
+           cause: Cause = Cause.FIRST) -> Outcome:
+    """As Kernel.decide; device: the source is a device's id, otherwise a trunk's."""
+    call = _Call(world, trail or Trail(seed), now)
+    try:
+        if trail:
+            return call.walk(call.resume(cause, called))
+        if device:
+            return call.walk(call.from_device(source, called, wanted))
+        return call.walk(call.from_trunk(source, called, calling))
+    except Refused as refused:
+        return Outcome(Kind.REJECT, refused.reason, refused.code, call.trail)

@@ -1,0 +1,6 @@
+"""python -m vaxel"""
+
+from vaxel.command import main
+
+if __name__ == "__main__":
+    main()

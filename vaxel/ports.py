@@ -1,0 +1,32 @@
+"""Free ports of this machine, for demonstrations and tests."""
+
+import secrets
+import socket
+from typing import Final
+
+#: Below the range from which the system takes the ports of outgoing connections.
+LOWEST, HIGHEST = 10_000, 32_000
+TRIES: Final = 1000
+#: What this process has handed out, bound yet or not.
+_given: set[int] = set()
+
+
+def free_port(address: str = "127.0.0.1", spread: int = 1) -> int:
+    """An even port that is free for UDP and TCP, with spread - 1 that follow it."""
+    for _ in range(TRIES):
+        port = LOWEST + 2 * secrets.randbelow((HIGHEST - LOWEST - spread) // 2)
+        wanted = range(port, port + spread)
+        if not _given.intersection(wanted) and all(_is_free(address, n) for n in wanted):
+            _given.update(wanted)
+            return port
+    raise OSError(f"no {spread} free ports on {address}")
+
+
+def _is_free(address: str, port: int) -> bool:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                return False
+    return True
