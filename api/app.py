@@ -14,7 +14,8 @@ from sanic.log import LOGGING_CONFIG_DEFAULTS
 
 from api.calls import calls
 from api.context import Parts, operator_only, parts_of, whole
-from api.errors import as_problem, respond as problem_response
+from api.errors import as_problem
+from api.errors import respond as problem_response
 from api.live import live
 from api.publish import Publisher
 from api.resources import resources, respond
@@ -60,7 +61,7 @@ def build_app(state: Path, operator_key: str) -> Sanic[Any, Any]:
         """Whether what this process needs is there; no key needed, nothing secret told."""
         parts = parts_of(request)
         now_ms = parts.now_ms()
-        state_of = {
+        state_of: dict[str, Any] = {
             "store": "ok", "media_nodes_up": parts.publisher.live.media_up.bit_count(),
             "keeper_seen_ms_ago": max(now_ms - parts.publisher.live.heartbeat_ms, 0),
             "revision": parts.store.revision(), "published": parts.kernel.snapshot.revision,

@@ -130,7 +130,7 @@ def _target(field: str, target: Target | None, writer: SqliteWriter) -> None:
 
 def _way_out(group: int, field: str, writer: SqliteWriter) -> None:
     """A group that calls are sent to has members, or says where else they go."""
-    rows = [row for row in writer.find("ring_group", limit=1, id=group)]
+    rows = list(writer.find("ring_group", limit=1, id=group))
     if not rows:
         raise invalid(field, f"there is no group {group}")
     row: Any = rows[0]

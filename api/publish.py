@@ -13,8 +13,7 @@ from typing import Any
 
 import structlog
 
-from routing_core import Live, OverlayFull, SnapshotError, mapping
-from routing_core import build
+from routing_core import Live, OverlayFull, SnapshotError, build, mapping
 from routing_core.rows import COLUMNS
 from store import NotFound, SqliteStore
 from store.model import Change, Presence, Revision

@@ -4,7 +4,8 @@ A slot is given back only after its record is in the store, and the store knows 
 a crash between the two writes the same record again, in vain.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -20,16 +21,20 @@ log = structlog.get_logger()
 ENDED_BY = ("unknown", "caller", "called", "cancelled", "refused", "failed", "lost")
 
 
-def record_of(call: dict[str, Any], uid: str) -> CallRecord:
+def record_of(call: Mapping[str, Any], uid: str) -> CallRecord:
     """The record of an ended call. uid: what is used when the slot was never filled in."""
     setup = _note(call["setup"])
     answer = _note(call["answer"])
     decisions = _note(call["decisions"], [])
     from_trunk = setup.get("source") == Source.TRUNK
     out_trunk = answer.get("trunk") or None
-    direction = "in" if from_trunk else "out" if out_trunk else "internal"
+    direction: Literal["in", "out", "internal", "emergency"] = "internal"
     if setup.get("emergency"):
         direction = "emergency"
+    elif from_trunk:
+        direction = "in"
+    elif out_trunk:
+        direction = "out"
     return CallRecord(
         uid=setup.get("uid") or uid, tenant=call["tenant"],
         direction=direction if setup else "unknown",

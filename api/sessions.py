@@ -6,6 +6,7 @@ and all of them when it is killed).
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -63,7 +64,7 @@ class Sessions:
         self._missing = missing
         return ended
 
-    async def drop(self, slot: int, nonce: int, call: dict[str, Any], now_ms: int,
+    async def drop(self, slot: int, nonce: int, call: Mapping[str, Any], now_ms: int,
                    why: str) -> bool:
         """End a call and tell both sides; True for the first who says so."""
         if not self.live.end(slot, nonce, 0, LOST, now_ms):
@@ -80,7 +81,7 @@ class Sessions:
             log.info("bye not sent", error=str(error))
 
 
-def byes(call: dict[str, Any]) -> list[tuple[str, str, str]]:
+def byes(call: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(request URI, next hop or "", headers) of a BYE to each side of an answered call."""
     try:
         setup = msgspec.json.decode(call["setup"])

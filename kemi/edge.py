@@ -199,7 +199,7 @@ class Edge:
         if KSR.tmx.t_precheck_trans() > 0:
             KSR.tm.t_check_trans()
             return True
-        return KSR.tm.t_check_trans() == 0
+        return bool(KSR.tm.t_check_trans() == 0)
 
     def known_method(self) -> bool:
         """Refuse what the edge does not do outside a call."""

@@ -4,6 +4,7 @@ Pure: texts in, texts out. RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), R
 (Diversion), RFC 7044 (History-Info), RFC 6442 (Geolocation).
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
@@ -33,7 +34,7 @@ def in_format(number: str, number_format: str, country_code: int) -> str:
     return f"0{digits[len(code):]}" if digits.startswith(code) else f"00{digits}"
 
 
-def for_trunk(trunk: dict[str, object], *, domain: str, shown: str, caller: str, hidden: bool,
+def for_trunk(trunk: Mapping[str, object], *, domain: str, shown: str, caller: str, hidden: bool,
               diverters: list[str], called: str, location: str) -> Identity:
     """What a carrier gets. shown: the number to display; caller: the original outside caller of a
     forwarded call; diverters: forwarders, the latest first; called: the number dialled."""

@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 import KSR
@@ -215,7 +216,7 @@ class Relay:
             return True
         return False
 
-    def identity(self, context: Context, trunk: dict[str, Any]) -> tuple[Identity, str]:
+    def identity(self, context: Context, trunk: Mapping[str, Any]) -> tuple[Identity, str]:
         """Who is calling, for that trunk, and the called number in its format."""
         called = in_format(context.number, FORMATS[trunk["format"]], trunk["country_code"])
         return for_trunk(trunk, domain=self.domain, shown=context.shown, caller=context.caller,

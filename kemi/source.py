@@ -11,7 +11,6 @@ from kemi.names import Counter
 from routing_core import Kernel
 from routing_core.build import secret_text
 
-
 #: By the device's digest setting: both, md5, sha256 (rows.DIGESTS).
 ALLOWED = (tuple(digest.ALGORITHMS), ("MD5",), ("SHA-256",))
 
@@ -58,9 +57,10 @@ class Sources:
         known = self.kernel.device_by_username(username) if username else None
         # An unknown name costs the same work as a wrong password and gets the same answer.
         password = secret_text(known[2] if known else bytes(16))
-        outcome = digest.check(fields, allowed=self.allowed(known), key=self.key, realm=self.realm, password=password,
-                               method=method, now=int(time.time()),
-                               source=KSR.pv.get("$si")) if fields else digest.WRONG
+        outcome = digest.check(
+            fields, allowed=self.allowed(known), key=self.key, realm=self.realm,
+            password=password, method=method, now=int(time.time()), source=KSR.pv.get("$si"),
+        ) if fields else digest.WRONG
         if outcome == digest.OK and known:
             return Caller(known[0], known[1], username)
         self.stale = outcome == digest.STALE

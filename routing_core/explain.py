@@ -79,7 +79,9 @@ def target_text(target: int, names: Names = _plain_names) -> str:
         return names("ring_group", value)
     if kind == Target.NUMBER:
         return number_text(value)
-    return {Target.BUSY: "busy", Target.SERVICE: f"service {value}"}.get(kind, "nowhere")
+    if kind == Target.SERVICE:
+        return f"service {value}"
+    return "busy" if kind == Target.BUSY else "nowhere"
 
 
 def explain(trace: Iterable[tuple[int, Any, Any]], names: Names = _plain_names) -> list[str]:

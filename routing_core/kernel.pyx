@@ -684,7 +684,7 @@ cdef class Kernel:
         cdef uint8_t order[64]
         cdef uint8_t swap
         cdef int i, j, skip, present = 0
-        cdef bint parallel
+        cdef bint parallel, anew = first == 0 and self.t.round == 0
         if row == NULL:
             self.reject(d, WRONG_TENANT, 0)
             return 0
@@ -736,7 +736,7 @@ cdef class Kernel:
             first = 0
             self.t.round += 1
         self.t.group = 0
-        if present == 0 and first == 0 and row.nobody and self.t.round == 0:
+        if anew and present == 0 and row.nobody:
             if self.trace is not None:
                 self.tell(R_GROUP_ON, group, row.nobody)
             return row.nobody
@@ -744,7 +744,7 @@ cdef class Kernel:
             if self.trace is not None:
                 self.tell(R_GROUP_ON, group, row.no_answer)
             return row.no_answer
-        self.reject(d, NOBODY_AVAILABLE if present == 0 else GROUP_NO_ANSWER, 0)
+        self.reject(d, NOBODY_AVAILABLE if anew and present == 0 else GROUP_NO_ANSWER, 0)
         return 0
 
     # -- after a failed attempt ---------------------------------------------------------------

@@ -59,7 +59,7 @@ cdef packed struct BaseHeader:
     uint64_t checksum        # XXH3-64 of everything after the header
     uint64_t generation
     TableRef tables[21]
-    uint64_t header_checksum # of everything before this field
+    uint64_t header_checksum  # of everything before this field
 
 cdef packed struct TenantRec:
     uint64_t main

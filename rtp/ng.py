@@ -189,12 +189,13 @@ class NgClient(asyncio.DatagramProtocol):
 
     async def delete(self, node: Node, call_id: str, from_tag: str) -> Reply:
         """End the call; its statistics."""
-        return await self.command(node, "delete", **{"call-id": call_id, "from-tag": from_tag,
-                                                     "delete-delay": 0})
+        arguments: Reply = {"call-id": call_id, "from-tag": from_tag, "delete-delay": 0}
+        return await self.command(node, "delete", **arguments)
 
     async def query(self, node: Node, call_id: str) -> Reply:
         """What the node knows of a call; MediaRefused when it does not know it."""
-        return await self.command(node, "query", **{"call-id": call_id})
+        arguments: Reply = {"call-id": call_id}
+        return await self.command(node, "query", **arguments)
 
     async def calls(self, node: Node, limit: int = 100_000) -> list[str]:
         """The call-ids that the node has."""

@@ -162,6 +162,8 @@ class Decoder:
         self._rate = rate
         if self._table is None:
             context = av.CodecContext.create(_AV_NAMES[codec], "r")
+            if not isinstance(context, av.AudioCodecContext):
+                raise BadCapture(f"{codec} is no audio")
             if codec == "OPUS":
                 context.sample_rate = 48000
                 context.layout = "stereo"
@@ -216,7 +218,7 @@ class Placer:
 class Window:
     """Two channels under construction; what leaves the window is written."""
 
-    def __init__(self, rate: int, write: Callable[[np.ndarray], None]) -> None:  # type: ignore[type-arg]
+    def __init__(self, rate: int, write: Callable[[np.ndarray], None]) -> None:
         self._size = WINDOW_S * rate
         self._data = np.zeros((2 * self._size, 2), dtype=np.int16)
         self._base = 0

@@ -171,7 +171,7 @@ class SqliteWriter(SqliteReader):
         if not row.id:
             values[columns.index("id")] = None
         marks = ", ".join("?" * len(columns))
-        cursor = self._run(table, f"INSERT INTO {table} ({', '.join(columns)}) "
+        cursor = self._run(table, f"INSERT INTO {table} ({', '.join(columns)}) "  # noqa: S608
                                   f"VALUES ({marks})", values)
         made = msgspec.structs.replace(row, id=cursor.lastrowid)
         self.changes.append(Change(table=table, id=made.id, before=None,
@@ -182,7 +182,7 @@ class SqliteWriter(SqliteReader):
         table = table_of(row)
         before = self.get(table, row.id)
         sets = ", ".join(f"{name} = ?" for name in columns_of(table))
-        self._run(table, f"UPDATE {table} SET {sets} WHERE id = ?",
+        self._run(table, f"UPDATE {table} SET {sets} WHERE id = ?",  # noqa: S608
                   [*_to_values(row, table), row.id])
         self.changes.append(Change(table=table, id=row.id, before=msgspec.to_builtins(before),
                                    after=msgspec.to_builtins(row)))
@@ -357,8 +357,7 @@ class SqliteStore(SqliteReader):
         values = msgspec.to_builtins(record)
         values["rang"] = _encode(record.rang).decode()
         values["decisions"] = _encode(record.decisions).decode()
-        parties = {user: "missed" for user in record.rang} if not record.answered_ms \
-            else {user: "rang" for user in record.rang}
+        parties = dict.fromkeys(record.rang, "rang" if record.answered_ms else "missed")
         if record.answerer:
             parties[record.answerer] = "answered"
         if record.caller_user:

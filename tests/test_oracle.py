@@ -5,25 +5,22 @@ A world is made from a seed and a size, so that a failure prints what to look at
 """
 
 import json
-from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routing_core import build
-from routing_core.codes import Cause, Display, Kind, Reason, Source
-from routing_core.kernel import Decision, Kernel
+from routing_core.codes import Cause, Display, Kind
+from routing_core.kernel import Decision
 from routing_core.live import Live, format_live, live_size
 from routing_core.rows import COLUMNS, DEVICE_KINDS, SORTED
-from routing_core.snapshot import Snapshot
 from store import model
 from store.model import ScheduleRule, Target
 from store.sqlite import MASKS
-from tests.oracle import LiveCall, Outcome, World, decide
+from tests.oracle import LiveCall, Outcome, World
 
 PLANS: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "configs" / "number_plans.json").read_text())

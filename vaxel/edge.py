@@ -79,7 +79,8 @@ def _location(path: Path) -> None:
 def _certificate(folder: Path, domain: str) -> None:
     if not (folder / "key.pem").exists():
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            [shutil.which("openssl") or "/usr/bin/openssl", "req", "-x509", "-newkey", "ec",
+             "-pkeyopt", "ec_paramgen_curve:P-256",
              "-nodes", "-days", "825", "-subj", f"/CN={domain}", "-addext",
              f"subjectAltName=DNS:{domain}", "-keyout", str(folder / "key.pem"),
              "-out", str(folder / "certificate.pem")], check=True, capture_output=True)
