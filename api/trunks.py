@@ -88,7 +88,7 @@ class Trunks:
                 await self.edge.call(
                     "uac.reg_add", uuid, trunk.username, trunk.host, trunk.username, trunk.host,
                     trunk.realm or trunk.host, trunk.username, trunk.secret, ".", uri_of(trunk),
-                    REGISTER_EXPIRES_S, 0, 0, ".", ".")
+                    REGISTER_EXPIRES_S, 0, 0, "", ".")
             self._registered[trunk.id] = now
         keep = {f"trunk{trunk.id}" for trunk in wanted}
         for uuid in uuids - keep:

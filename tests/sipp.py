@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,13 +59,14 @@ def _in_dialog(method: str, cseq: int) -> str:
         Max-Forwards: 70""", retrans=method != "ACK")
 
 
-def _scenario(steps: str) -> str:
+def scenario(steps: str) -> str:
+    """A scenario of SIPp's own XML steps."""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="x">\n{steps}\n</scenario>\n'
 
 
 def answering(talk_ms: int = 60_000) -> str:
     """Rings, answers, waits for BYE."""
-    return _scenario(
+    return scenario(
         '<recv request="INVITE" rrs="true"/>\n' + _response("180 Ringing")
         + '<pause milliseconds="40"/>\n' + _response("200 OK", body=True, retrans=True)
         + '<recv request="ACK"/>\n'
@@ -73,7 +75,7 @@ def answering(talk_ms: int = 60_000) -> str:
 
 def refusing(status: str, more: str = "", ring: bool = True) -> str:
     """Rings and refuses."""
-    return _scenario(
+    return scenario(
         '<recv request="INVITE"/>\n' + (_response("180 Ringing") if ring else "")
         + '<pause milliseconds="40"/>\n' + _response(status, more=more, retrans=True)
         + '<recv request="ACK"/>\n')
@@ -81,7 +83,7 @@ def refusing(status: str, more: str = "", ring: bool = True) -> str:
 
 def ringing() -> str:
     """Rings until it is cancelled."""
-    return _scenario(
+    return scenario(
         '<recv request="INVITE"/>\n' + _response("180 Ringing")
         + '<recv request="CANCEL"><action><ereg regexp=".*" search_in="hdr" header="CSeq:" '
           'assign_to="seq"/></action></recv>\n<Reference variables="seq"/>\n'
@@ -97,7 +99,7 @@ def ringing() -> str:
 
 def silent() -> str:
     """Takes the INVITE and says nothing."""
-    return _scenario('<recv request="INVITE"/>\n<pause milliseconds="60000"/>\n')
+    return scenario('<recv request="INVITE"/>\n<pause milliseconds="60000"/>\n')
 
 
 def _invite(me: str, cseq: int, more: str) -> str:
@@ -137,7 +139,7 @@ def calling(me: str, expect: int, *, password: str = "", more: str = "", talk_ms
         CSeq: {cseq} CANCEL
         Max-Forwards: 70""")
         steps += '<recv response="200"/>\n<recv response="487"/>\n' + _ack_failure(cseq)
-        return _scenario(steps)
+        return scenario(steps)
     steps += provisional
     if expect == 200:
         steps += '<recv response="200" rrs="true"/>\n' + _in_dialog("ACK", cseq)
@@ -148,7 +150,7 @@ def calling(me: str, expect: int, *, password: str = "", more: str = "", talk_ms
             steps += '<recv request="BYE"/>\n' + _response("200 OK")
     else:
         steps += f'<recv response="{expect}"/>\n' + _ack_failure(cseq)
-    return _scenario(steps)
+    return scenario(steps)
 
 
 def _ack_failure(cseq: int) -> str:
@@ -227,12 +229,13 @@ class Sipp:
 
     def started_receiving(self, start: str, seconds: float = 5) -> str:
         """The first message received that begins so; waits for it."""
-        for _ in range(int(seconds / 0.05)):
-            if found := self.received(start):
-                return found[0]
+        until = time.monotonic() + seconds
+        while not (found := self.received(start)):
+            if time.monotonic() > until or self._process.poll() is not None:
+                raise AssertionError(f"no {start} came:\n{self.trace()[-3000:]}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.05)
-        raise AssertionError(f"no {start} came:\n{self.trace()[-3000:]}")
+        return found[0]
 
 
 def header(message: str, name: str) -> str:

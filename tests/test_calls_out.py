@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.exchange import Company, Exchange, Telephone, eventually
-from tests.sipp import Sipp, answering, calling, header, refusing, silent
+from tests.sipp import Sipp, answering, calling, header, refusing, scenario, silent
 from vaxel.ports import free_port
 
 OUTSIDE = "+46709876543"
@@ -166,8 +166,8 @@ def test_first_trunk_dead_second_takes_it(exchange: Exchange, company: Company, 
                                           anna: Telephone, fault: str) -> None:
     first, address, port = out.trunk(company, 0)
     _, second_address, second_port = out.trunk(company, 1)
-    scenario = silent() if fault == "silent" else refusing("503 Service Unavailable", ring=False)
-    with Sipp(scenario, address=address, port=port if fault != "absent" else 0), \
+    fails = silent() if fault == "silent" else refusing("503 Service Unavailable", ring=False)
+    with Sipp(fails, address=address, port=port if fault != "absent" else 0), \
             Sipp(answering(), address=second_address, port=second_port) as carrier, \
             dial(exchange, anna, "0709876543") as line:
         line.done()
@@ -242,14 +242,14 @@ def test_112_from_a_barred_user_in_each_of_two_areas(exchange: Exchange, company
 def test_carrier_that_challenges_an_invite(exchange: Exchange, company: Company, out: Out,
                                            anna: Telephone) -> None:
     _, address, port = out.trunk(company, username="companyuser", secret="carrier-secret")
-    scenario = answering().replace(
+    steps = answering().replace(
         '<recv request="INVITE" rrs="true"/>',
         '<recv request="INVITE"/>\n<send retrans="500"><![CDATA[\nSIP/2.0 407 Proxy Authentication '
         'Required\n[last_Via:]\n[last_From:]\n[last_To:];tag=c[call_number]\n[last_Call-ID:]\n'
         '[last_CSeq:]\nProxy-Authenticate: Digest realm="carrier.example", nonce="abc123", '
         'qop="auth"\nContent-Length: 0\n\n]]></send>\n<recv request="ACK"/>\n'
         '<recv request="INVITE" rrs="true"/>', 1)
-    with Sipp(scenario, address=address, port=port) as carrier, \
+    with Sipp(steps, address=address, port=port) as carrier, \
             dial(exchange, anna, "0709876543") as line:
         line.done()
         carrier.done()
@@ -260,11 +260,11 @@ def test_carrier_that_challenges_an_invite(exchange: Exchange, company: Company,
 def test_trunk_that_registers(exchange: Exchange, company: Company) -> None:
     address = f"127.0.{1 + company.series % 200}.80"
     port = free_port(address)
-    scenario = ('<scenario name="r"><recv request="REGISTER"/><send><![CDATA[\n'
+    steps = ('<recv request="REGISTER"/><send><![CDATA[\n'
                 'SIP/2.0 200 OK\n[last_Via:]\n[last_From:]\n[last_To:];tag=r[call_number]\n'
                 '[last_Call-ID:]\n[last_CSeq:]\n[last_Contact:]\nExpires: 300\n'
-                'Content-Length: 0\n\n]]></send></scenario>')
-    with Sipp(scenario, address=address, port=port) as carrier:
+                'Content-Length: 0\n\n]]></send>')
+    with Sipp(scenario(steps), address=address, port=port) as carrier:
         trunk = exchange.trunk(address, port, tenant=company.id, kind="registration",
                                username="reguser", secret="regsecret")
         message = carrier.started_receiving("REGISTER", 15)
@@ -294,4 +294,3 @@ def test_on_net_call_to_another_company(exchange: Exchange, company: Company,
         phone.done()
         invite = phone.received("INVITE")[0]
     assert company.e164(101) in header(invite, "From")
-    assert company.base.rpartition("/")[2]
