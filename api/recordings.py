@@ -15,7 +15,7 @@ import structlog
 from rtp.errors import BadCapture
 from rtp.recording import Metadata, convert, read_metadata
 from store import NotFound, SqliteStore
-from store.model import Recording
+from store.model import CallRecord, Recording
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class Recordings:
         for pcap in sorted((node_dir / "pcaps").glob("*.pcap")):
             quiet = now_s - pcap.stat().st_mtime > QUIET_S
             if pcap not in closed and quiet and call_id_of(pcap) not in known:
-                texts = [path for path in (node_dir / "tmp").glob("*.txt")
+                texts = [path for path in (node_dir / "tmp").glob("*.tmp")
                          if pcap.stem in path.name]
                 found.append((texts[0] if texts else node_dir / "tmp" / "none", pcap))
         return found
@@ -54,13 +54,12 @@ class Recordings:
         is too early."""
         metadata = read_metadata(text.read_text(errors="replace")) if text.exists() else \
             Metadata(str(pcap), "", read_metadata("").codecs, 0, False)
-        uid = metadata.uid or f"unknown-{re.sub(r'[^A-Za-z0-9.-]', '_', pcap.stem)[:80]}"
-        try:
-            tenant = self.store.call(uid).tenant
-        except NotFound:
-            if now_s - pcap.stat().st_mtime < RECORD_WAIT_S:
-                return None  # the call's record comes first, and says whose it is
-            tenant = 0
+        record = self._call_of(metadata.uid, call_id_of(pcap))
+        if record is None and now_s - pcap.stat().st_mtime < RECORD_WAIT_S:
+            return None  # the call's record comes first, and says whose it is
+        uid = record.uid if record else metadata.uid or \
+            f"unknown-{re.sub(r'[^A-Za-z0-9.-]', '_', pcap.stem)[:80]}"
+        tenant = record.tenant if record else 0
         day = datetime.datetime.fromtimestamp(pcap.stat().st_mtime, datetime.UTC)
         name = Path("recordings") / f"{day:%Y-%m-%d}" / f"{uid}.flac"
         try:
@@ -78,6 +77,13 @@ class Recordings:
         pcap.unlink(missing_ok=True)
         text.unlink(missing_ok=True)
         return made
+
+    def _call_of(self, uid: str, call_id: str) -> CallRecord | None:
+        # rtpengine writes our uid at the end of a call; when it was killed, there is the call-id.
+        try:
+            return self.store.call(uid)
+        except NotFound:
+            return self.store.call_by_call_id(call_id)
 
 
 def _pcap_of(node_dir: Path, text: Path) -> Path:

@@ -45,7 +45,8 @@ def record_of(call: Mapping[str, Any], uid: str) -> CallRecord:
         trunk=(setup.get("id") if from_trunk else out_trunk), rang=tuple(call["rang"]),
         code=call["code"], ended_by=ENDED_BY[min(call["reason"], len(ENDED_BY) - 1)],
         recorded=bool(answer.get("record") and answer.get("media")),
-        revision=setup.get("revision", 0), decisions=decisions)
+        revision=setup.get("revision", 0), decisions=decisions,
+        call_id=setup.get("call_id", ""))
 
 
 def _note(text: bytes, empty: Any = None) -> Any:

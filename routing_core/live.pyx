@@ -26,6 +26,7 @@ cdef const char *LIVE_MAGIC = b"VAXELLIV"
 cdef enum:
     REF_SLOT_BITS = 24
     CLAIM_PROBES = 4096      # slots looked at before a claim gives up
+    LOST = 6                 # an Ended of kemi/names.py
 
 
 def live_size(users: int, members: int, trunks: int, slots: int) -> int:
@@ -398,11 +399,11 @@ cdef class Live:
         return found if self.held(slot, nonce) != NULL else None
 
     def repair(self, int64_t now_ms):
-        """Finish what a killed process had begun; the slots that were repaired.
+        """Finish what a killed edge had begun; the slots that were repaired.
 
         Call it when no process that writes calls is running: a move that is still under way then
-        has lost its owner. CLAIMED never became a call; ANSWERING goes on as answered; ENDING is
-        ended.
+        has lost its owner. CLAIMED never became a call; a call being set up died with its
+        transaction (reason: LOST); ANSWERING goes on as answered; ENDING is ended.
         """
         cdef uint64_t slot
         cdef SlotHead *head
@@ -414,7 +415,9 @@ cdef class Live:
                 vx_store32(&head.state, FREE)
             elif head.state == ANSWERING:
                 vx_store32(&head.state, ANSWERED)
-            elif head.state == ENDING:
+            elif head.state == ENDING or head.state == SETUP:
+                if head.state == SETUP:
+                    head.reason = LOST
                 if head.ended_ms == 0:
                     head.ended_ms = now_ms
                 vx_store32(&head.state, ENDED)

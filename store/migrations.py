@@ -152,7 +152,8 @@ CREATE TABLE call_record (
     answered_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, caller_user INTEGER,
     answerer INTEGER, trunk INTEGER, rang TEXT NOT NULL, code INTEGER NOT NULL,
     ended_by TEXT NOT NULL, recorded INTEGER NOT NULL, revision INTEGER NOT NULL,
-    decisions TEXT NOT NULL)""")
+    decisions TEXT NOT NULL, call_id TEXT NOT NULL)""")
+    db.execute("CREATE INDEX call_record_call_id ON call_record (call_id)")
     db.execute("CREATE INDEX call_record_tenant ON call_record (tenant, started_ms)")
     db.execute("""
 CREATE TABLE call_party (

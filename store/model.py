@@ -286,6 +286,7 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     recorded: bool = False
     revision: int = 0
     decisions: Any = None
+    call_id: str = ""
 
 
 class Recording(Struct, frozen=True, kw_only=True):

@@ -400,6 +400,11 @@ class SqliteStore(SqliteReader):
         return self._calls(f"WHERE {' AND '.join(where)} ORDER BY started_ms DESC, uid LIMIT ?",
                            (*parameters, limit))
 
+    def call_by_call_id(self, call_id: str) -> CallRecord | None:
+        """The newest call with that SIP Call-ID."""
+        found = self._calls("WHERE call_id = ? ORDER BY started_ms DESC LIMIT 1", (call_id,))
+        return found[0] if found else None
+
     def party_role(self, user: int, uid: str) -> str:
         """What the call was to the user: caller, answered, missed, or rang (somebody else
         answered); "" when the user had no part in it."""
