@@ -8,7 +8,13 @@ from setuptools import Extension, setup
 
 DEBUG = os.environ.get("VAXEL_DEBUG", "") not in ("", "0")
 
-sources = [*sorted(Path("routing_core").glob("*.pyx")), *sorted(Path("benchmarks").glob("*.pyx"))]
+# The edge is plain Python that is compiled as it is: it runs for every SIP message. script.py is
+# what Kamailio loads, and stays text.
+sources = [
+    *sorted(Path("routing_core").glob("*.pyx")), *sorted(Path("benchmarks").glob("*.pyx")),
+    *(path for path in sorted(Path("kemi").glob("*.py"))
+      if path.name not in ("__init__.py", "script.py")),
+]
 extensions = [
     Extension(
         ".".join(path.with_suffix("").parts),
@@ -29,6 +35,7 @@ setup(
             "cdivision": True,
             "initializedcheck": DEBUG,
             "embedsignature": True,
+            "annotation_typing": False,
         },
     )
 )

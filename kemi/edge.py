@@ -32,9 +32,11 @@ class Edge:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
         self.domain: str = settings["domain"]
+        self.trunk = 0
         self.steps: list[Callable[[], bool]] = [
-            self.sane, self.cancel, self.inside_dialog, self.flood, self.retransmission,
-            self.known_method, self.own_headers, self.options, self.register, self.invite,
+            self.hops, self.cancel, self.inside_dialog, self.flood, self.retransmission,
+            self.sane, self.known_method, self.own_headers, self.options, self.register,
+            self.invite,
         ]
 
     def child_init(self, rank: int) -> int:
@@ -77,7 +79,13 @@ class Edge:
 
     def ksr_reply(self, _message: Any) -> int:
         """A reply to an INVITE that starts a call."""
-        return self.guarded(self.reply)
+        return self.guarded(self.relay.reply)
+
+    def ksr_reply_plain(self, _message: Any) -> int:
+        """The same, when no media node is in the way: only the answer matters."""
+        if KSR.pv.get("$rs") < 200:
+            return 1
+        return self.guarded(self.relay.reply)
 
     def ksr_reply_inside(self, _message: Any) -> int:
         """A reply to a request with an SDP inside a call."""
@@ -120,11 +128,16 @@ class Edge:
 
     # -- the steps ----------------------------------------------------------------------------
 
+    def hops(self) -> bool:
+        """Not for ever."""
+        if KSR.maxfwd.process_maxfwd(10) > 0:
+            return False
+        KSR.sl.sl_send_reply(483, "Too Many Hops")
+        return True
+
     def sane(self) -> bool:
-        """A message that can be worked with; sanity_check answers others itself."""
-        if KSR.maxfwd.process_maxfwd(10) < 0:
-            KSR.sl.sl_send_reply(483, "Too Many Hops")
-            return True
+        """A message that can be worked with; sanity_check answers others itself. Inside a call of
+        ours the edge's mark has said so already."""
         if KSR.sanity.sanity_check(17895, 7) < 0:
             return True
         if self.settings.get("faults") and KSR.pv.get("$rU") == "fault":
@@ -185,7 +198,8 @@ class Edge:
 
     def flood(self) -> bool:
         """Too many requests of an address that is no trunk's are dropped without an answer."""
-        if self.sources.trunk() or KSR.pike.pike_check_req() > 0:
+        self.trunk = self.sources.trunk()
+        if self.trunk or KSR.pike.pike_check_req() > 0:
             return False
         self.live.count(Counter.FLOOD)
         return True
@@ -195,9 +209,6 @@ class Edge:
         if KSR.is_ACK():
             if KSR.tm.t_check_trans() > 0:
                 KSR.tm.t_relay()
-            return True
-        if KSR.tmx.t_precheck_trans() > 0:
-            KSR.tm.t_check_trans()
             return True
         return bool(KSR.tm.t_check_trans() == 0)
 
@@ -211,7 +222,8 @@ class Edge:
 
     def own_headers(self) -> bool:
         """Headers of ours and preset routes that come from outside are worth nothing."""
-        if KSR.textops.remove_hf_re(OWN_HEADERS) > 0:
+        if OWN_HEADERS in KSR.pv.gete("$mb").lower():
+            KSR.textops.remove_hf_re(f"^{OWN_HEADERS}")
             self.live.count(Counter.FORGED)
         if KSR.hdr.is_present("Route") > 0:
             KSR.hdr.remove("Route")
@@ -249,7 +261,7 @@ class Edge:
             return False
         KSR.force_rport()
         called = KSR.pv.get("$rU") or ""
-        trunk = self.sources.trunk()
+        trunk = self.trunk  # the step flood() has looked
         if trunk:
             self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(), None, False)
             return True
@@ -274,14 +286,6 @@ class Edge:
             KSR.nathelper.set_contact_alias()
             return True
         return False
-
-    # -- replies ------------------------------------------------------------------------------
-
-    def reply(self) -> None:
-        """Of the INVITE that starts a call."""
-        if KSR.nathelper.nat_uac_test(18) > 0:
-            KSR.nathelper.set_contact_alias()
-        self.relay.reply()
 
     def reply_inside(self) -> None:
         """Of a re-INVITE or UPDATE."""

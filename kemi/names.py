@@ -7,7 +7,7 @@ AVP_CONTEXT: Final = "$avp(vx)"
 #: The edge's mark in Record-Route: slot, nonce, and "m" when the media goes through rtpengine.
 ROUTE_PARAM: Final = "vx"
 #: Headers of ours; a request that brings one from outside has it removed.
-OWN_HEADERS: Final = "^X-Vaxel-"
+OWN_HEADERS: Final = "x-vaxel-"
 
 FLAG_NAT_BRANCH: Final = 6  # usrloc's nat_bflag
 FLAG_PING_BRANCH: Final = 7

@@ -91,9 +91,14 @@ class Relay:
             context.media = self.media.offer(context, KSR.is_WS() or False)
         KSR.rr.record_route()
         KSR.rr.add_rr_param(mark_text(context))
-        KSR.tm.t_on_reply("ksr_reply")
-        KSR.tm.t_on_failure("ksr_failure")
+        self.watch(context)
         self.carry_out(context, decision, facts, now, [])
+
+    @staticmethod
+    def watch(context: Context) -> None:
+        """Have the edge called when something becomes of the call."""
+        KSR.tm.t_on_reply("ksr_reply" if context.media else "ksr_reply_plain")
+        KSR.tm.t_on_failure("ksr_failure")
 
     def note_setup(self, context: Context, decision: Decision, source_kind: int, source: int,
                    called: str, calling: str) -> None:
@@ -104,9 +109,8 @@ class Relay:
             "caller": calling if source_kind == Source.TRUNK else "",
             "called": decision.called_number or called[:64], "revision": decision.revision,
             "shown": decision.shown_number, "emergency": context.emergency,
-            "call_id": get("$ci")[:128], "from": f"<{get('$fu')[:128]}>;tag={get('$ft')[:64]}",
-            "to": f"<{get('$tu')[:128]}>", "contact": get("$ct")[:200],
-            "via": f"{get('$proto')}:{get('$si')}:{get('$sp')}",
+            "call_id": get("$ci")[:128], "from": KSR.hdr.get("From")[:200],
+            "contact": get("$ct")[:200],
         })[:1024])
 
     # -- a decision ---------------------------------------------------------------------------
@@ -277,13 +281,14 @@ class Relay:
             return
         if context.media and has_sdp() and code < 300:
             self.media.answer()
-        if 200 <= code < 300 and KSR.pv.get("$rm") == "INVITE":
+        if 200 <= code < 300:
+            if KSR.nathelper.nat_uac_test(128) > 0:  # it answers from elsewhere than it says
+                KSR.nathelper.set_contact_alias()
             now = time.time()
             index = int(KSR.pv.get("$T_branch_idx") or 0)
             user = context.users[index] if 0 <= index < len(context.users) else 0
             if self.calls.answer(context, user, now, {
-                    "to": KSR.pv.gete("$hdr(To)")[:250], "contact": KSR.pv.gete("$ct")[:200],
-                    "routes": KSR.pv.gete("$hdr(Record-Route)")[:400],
+                    "to": KSR.hdr.get("To")[:250], "contact": KSR.pv.gete("$ct")[:200],
                     "trunk": context.trunk if context.to_trunk else 0,
                     "media": context.media, "record": context.record}):
                 self.live.count(Counter.ANSWERED)
@@ -323,8 +328,7 @@ class Relay:
         facts = Facts(0, 0, called, "", int(now), 0, None, context.trail, cause)
         decision = self.kernel.decide(0, 0, called, "", int(now), 0, None,
                                       bytes.fromhex(context.trail), cause)
-        KSR.tm.t_on_reply("ksr_reply")
-        KSR.tm.t_on_failure("ksr_failure")
+        self.watch(context)
         self.carry_out(context, decision, facts, now, [])
 
     def give_up(self, context: Context, code: int, now: float) -> None:
@@ -349,8 +353,7 @@ class Relay:
         if KSR.uac.uac_auth() < 0:
             return False
         context.users = context.users + [0]
-        KSR.tm.t_on_reply("ksr_reply")
-        KSR.tm.t_on_failure("ksr_failure")
+        self.watch(context)
         KSR.tm.t_on_branch("ksr_branch")
         self.send(context)
         return True

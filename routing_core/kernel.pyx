@@ -39,7 +39,7 @@ from routing_core.layout cimport (
 )
 from routing_core.live cimport Live
 from routing_core.numbers cimport (
-    DIALLED_BAD, Dialled, aligned, number_class, read_dialled, read_e164,
+    DIALLED_BAD, Dialled, aligned, digits_of, number_class, read_dialled,
 )
 from routing_core.snapshot cimport Snapshot
 
@@ -55,6 +55,7 @@ cdef enum:
     GROUP_MARK = 0x80000000
 
 cdef uint64_t VALUE_MASK = (<uint64_t>1 << TARGET_SHIFT) - 1
+cdef uint64_t NOBODYS = 1              # a wish for a number that cannot be read: nobody owns it
 cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55   # a colleague's extension in a caller rule
 
 cdef dict SIP_CODES = {
@@ -387,9 +388,10 @@ cdef class Kernel:
         self.t.payer = device.user
         self.t.device = source
         self.t.record = (user.flags & U_RECORD) != 0
-        if wanted is not None:
+        if wanted:
             text = PyUnicode_AsUTF8AndSize(wanted, &size)
-            self.t.wanted = read_e164(text, size)
+            read_dialled(text, size, self.snapshot.plan(tenant.country), &caller)
+            self.t.wanted = caller.number if caller.number else NOBODYS
         if self.trace is not None:
             self.tell(R_SOURCE_DEVICE, source, device.user)
         return self.dialled(d, called, self.snapshot.plan(tenant.country), True)
@@ -780,8 +782,11 @@ cdef class Kernel:
             return self.failed_user(d, user, row, cause)
         tenant = self.snapshot.tenant(row.tenant)
         text = PyUnicode_AsUTF8AndSize(redirected, &size)
-        if tenant == NULL or read_dialled(
-                text, size, self.snapshot.plan(tenant.country), &what) == DIALLED_BAD:
+        if tenant == NULL:
+            self.reject(d, WRONG_TENANT, 0)
+            return 0
+        read_dialled(text, size, self.snapshot.plan(tenant.country), &what)
+        if what.kind == DIALLED_BAD and not what.extension:
             self.reject(d, BAD_NUMBER, 480)
             return 0
         memset(&moved, 0, sizeof(moved))
@@ -946,16 +951,19 @@ cdef class Kernel:
         cdef const TenantRec *row = <const TenantRec *>self.snapshot.by_id(T_TENANT, tenant)
         cdef uint32_t count = 0, i
         cdef const RouteRec *routes
-        cdef uint64_t left, width, best = 0
+        cdef uint64_t left, width, best = 0, unit = 1
+        cdef uint32_t digits = digits_of(number & ~SHORT())
         cdef int n = 0
         routes = <const RouteRec *>self.snapshot.rows(
             T_ROUTE, tenant, row.first_route if row != NULL else 0,
             row.routes if row != NULL else 0, &count)
         left = aligned(number & ~SHORT())
+        for i in range(digits, 15):
+            unit *= 10               # the range of the whole number: no prefix's is narrower
         for i in range(count):
             width = routes[i].high - routes[i].low
             if not any_prefix:
-                if not routes[i].low <= left < routes[i].high:
+                if not routes[i].low <= left < routes[i].high or width < unit:
                     continue
                 if number & SHORT() and routes[i].low:
                     continue
@@ -1011,6 +1019,8 @@ cdef class Kernel:
             known = False
             for j in range(d.n):
                 known = known or d.target_id[j] == trunk[chosen]
+            for j in range(n_down):
+                known = known or down[j] == trunk[chosen]
             if row != NULL and not known and (row.tenant == 0 or row.tenant == self.t.tenant):
                 if self.observe(SEEN_TRUNK, trunk[chosen]):
                     if d.n < MAX_TRUNKS:

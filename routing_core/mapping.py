@@ -5,13 +5,14 @@ The only module here that touches the disk. In the state directory:
     control           8 bytes: the generation in force
     base.<g>          a base; written beside, synced, renamed
     overlay.<g>       the changes over it
-    live              live state
+    live              live state; a link into SHARED_MEMORY where that is there
 
 A new generation is in force from the moment `control` says so. A process that cannot use it goes
 on with what it has; one that starts takes the newest that is whole.
 """
 
 import contextlib
+import hashlib
 import mmap
 import os
 import re
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from routing_core.build import BaseBuilder, OverlayWriter, format_overlay, overlay_size
-from routing_core.errors import ForeignSnapshot, SnapshotError
+from routing_core.errors import ForeignSnapshot, LiveStateError, SnapshotError
 from routing_core.kernel import Kernel
 from routing_core.live import Live, format_live, live_size
 from routing_core.snapshot import Snapshot
@@ -31,6 +32,9 @@ OVERLAY_CAPACITY_BYTES = 64 << 20
 LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS = 2 << 20, 1 << 20, 1 << 14
 LIVE_SLOTS, LIVE_RESERVED_SLOTS = 1 << 15, 1 << 10
 KEPT_GENERATIONS = 2
+#: Memory without a disk behind it. On a disk's file system every page of the live state would be
+#: written back and made read-only every few seconds, and the next write to it cost a fault.
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (a directory of our own in it, mode 0700)
 
 
 def _map(path: Path, writable: bool) -> mmap.mmap:
@@ -59,10 +63,35 @@ def open_live(state: Path) -> Live:
     """The live state of the directory, made empty when there is none."""
     path = state / "live"
     if not path.exists():
+        path = _live_path(state)
         size = live_size(LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS)
         _new_file(path, size, lambda buffer: format_live(
             buffer, LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_RESERVED_SLOTS))
     return Live(_map(path, writable=True))
+
+
+def _live_path(state: Path) -> Path:
+    if not os.access(SHARED_MEMORY, os.W_OK):
+        return state / "live"
+    name = hashlib.sha256(str(state.resolve()).encode()).hexdigest()[:16]
+    folder = SHARED_MEMORY / f"vaxel-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise LiveStateError(f"{folder} belongs to somebody else")
+    link = state / "live"
+    link.unlink(missing_ok=True)  # of a machine that was restarted
+    link.symlink_to(folder / "live")
+    return folder / "live"
+
+
+def remove_live(state: Path) -> None:
+    """Forget the live state, when nothing of this directory runs any more."""
+    path = state / "live"
+    target = path.resolve()
+    target.unlink(missing_ok=True)
+    if target.parent.parent == SHARED_MEMORY:
+        target.parent.rmdir()
+    path.unlink(missing_ok=True)
 
 
 def _control(state: Path, writable: bool) -> mmap.mmap:

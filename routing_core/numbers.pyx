@@ -28,17 +28,26 @@ cdef uint64_t aligned(uint64_t number) noexcept nogil:
     return number
 
 
+cdef uint32_t digits_of(uint64_t number) noexcept nogil:
+    """How many digits a number has; a prefix that is longer does not fit it."""
+    cdef uint32_t digits = 0
+    while number:
+        number //= 10
+        digits += 1
+    return digits
+
+
 cdef int number_class(uint64_t number, const PlanRec *plan) noexcept nogil:
     """The NumberClass of an E.164 or short number as seen from the plan's country."""
     if number & SHORT():
         return SPECIAL
     cdef uint64_t left = aligned(number)
-    cdef uint32_t i, best = 0
+    cdef uint32_t i, best = 0, digits = digits_of(number)
     cdef int found = INTERNATIONAL
     cdef const ClassRec *row
     for i in range(plan.n_classes):
         row = &plan.classes[i]
-        if row.low <= left < row.high and row.digits > best:
+        if row.low <= left < row.high and best < row.digits <= digits:
             best = row.digits
             found = row.number_class
     return found

@@ -97,6 +97,7 @@ class Exchange:
             target.mkdir(parents=True, exist_ok=True)
             for log in self.state.glob("logs/*"):
                 (target / log.name).write_bytes(log.read_bytes())
+        mapping.remove_live(self.state)
         self._folder.cleanup()
 
     @property

@@ -15,7 +15,7 @@ from routing_core.codes import Cause, Display, Endpoint, Kind, Reason
 from store import model
 from store.model import ScheduleRule, Target
 
-MAX_VISITED, MAX_STEPS, MAX_DEVICES, MAX_RINGING = 8, 32, 6, 30
+MAX_VISITED, MAX_STEPS, MAX_RINGING = 8, 32, 30
 MAX_MEMBERS, MAX_TRUNKS, MAX_CANDIDATES, MAX_DIVERTERS = 64, 8, 32, 5
 CODES: Final[dict[str, Display]] = {
     "#31#": Display.HIDDEN, "*51*": Display.MAIN, "*52*": Display.DIRECT,
@@ -25,14 +25,13 @@ CHOICES: Final[dict[str, Display]] = {
     "main": Display.MAIN, "direct": Display.DIRECT, "mobile": Display.OWN_MOBILE,
     "support": Display.SUPPORT, "hidden": Display.HIDDEN,
 }
+#: Of a Reject; 480 for the others.
 SIP_CODES: Final[dict[Reason, int]] = {
     Reason.UNKNOWN_NUMBER: 404, Reason.UNKNOWN_SOURCE: 403, Reason.BAD_NUMBER: 484,
     Reason.BARRED: 403, Reason.FORWARDING_LOOP: 482, Reason.TOO_MANY_FORWARDS: 483,
-    Reason.USER_BUSY: 486, Reason.USER_NO_ANSWER: 480, Reason.USER_UNREACHABLE: 480,
-    Reason.CALLER_BLOCKED: 603, Reason.CLOSED_HOURS: 480, Reason.NOBODY_AVAILABLE: 480,
-    Reason.GROUP_NO_ANSWER: 480, Reason.NO_TRUNK: 503, Reason.NUMBER_NOT_OWNED: 403,
-    Reason.NO_TARGET: 404, Reason.WRONG_TENANT: 404, Reason.USER_DISABLED: 404,
-    Reason.BUSY_TARGET: 486,
+    Reason.USER_BUSY: 486, Reason.CALLER_BLOCKED: 603, Reason.NO_TRUNK: 503,
+    Reason.NUMBER_NOT_OWNED: 403, Reason.NO_TARGET: 404, Reason.WRONG_TENANT: 404,
+    Reason.USER_DISABLED: 404, Reason.BUSY_TARGET: 486,
 }
 #: How a user's attempt fails: the forwarding that applies, and the reason without one.
 FAILURES: Final[dict[Cause, tuple[str, Reason]]] = {
@@ -115,7 +114,7 @@ class Refused(Exception):
     def __init__(self, reason: Reason, code: int | None = None) -> None:
         super().__init__(reason, code)
         self.reason = reason
-        self.code = SIP_CODES[reason] if code is None else code
+        self.code = code or SIP_CODES.get(reason, 480)
 
 
 # -- reading a number ---------------------------------------------------------------------------
@@ -167,13 +166,6 @@ def read(dialled: str, plan: dict[str, Any]) -> Reading:
     if 9 <= len(digits) <= 15:
         return replace(found, number="+" + digits)
     return found
-
-
-def e164(text: str) -> str:
-    """The number that a device asks to show: E.164, with or without +; anything else is none."""
-    digits = text.removeprefix("+")
-    fits = digits.isascii() and digits.isdecimal() and 6 <= len(digits) <= 15 and digits[0] != "0"
-    return "+" + digits if fits else ""
 
 
 def number_class(number: str, plan: dict[str, Any]) -> str:
@@ -269,14 +261,12 @@ class _Call:
             raise Refused(Reason.UNKNOWN_SOURCE)
         plan = self.world.plans[trunk.country]
         self.note(tenant=trunk.tenant or 0, caller=read(calling, plan).number)
-        found = read(dialled, plan)
-        if not found.number:
-            raise Refused(Reason.UNKNOWN_NUMBER if found.extension else Reason.BAD_NUMBER)
-        number = self.get("number", e164=found.number)
+        target = self.must_be_number(read(dialled, plan))
+        number = self.get("number", e164=target.text)
         if number is None or trunk.tenant not in (None, number.tenant):
             raise Refused(Reason.UNKNOWN_NUMBER)
         self.note(tenant=number.tenant)
-        return Target(kind="number", text=found.number)
+        return target
 
     def from_device(self, source: int, dialled: str, wanted: str) -> Target | Outcome:
         device = self.get("device", id=source)
@@ -288,7 +278,7 @@ class _Call:
         found = read(dialled, plan)
         self.note(tenant=tenant.id, caller_user=user.id, device=device.id, payer=user.id,
                   record=user.record, code=found.code,
-                  wanted=e164(wanted))
+                  wanted=(read(wanted, plan).number or "nobody's") if wanted else "")
         if found.emergency:
             return self.emergency(user, device, found.number)
         if not user.enabled:
@@ -378,7 +368,7 @@ class _Call:
 
     def caller_rule(self, user: int) -> str:
         if not self.trail.caller_user:
-            names = [self.trail.caller]
+            names = [self.trail.caller] if self.trail.caller.startswith("+") else []
         else:
             caller = self.get("user", id=self.trail.caller_user)
             names = [caller.extension, self.own_number(caller.id, "direct")]
@@ -472,7 +462,7 @@ class _Call:
         members = sorted((row for row in self.rows["member"] if row.ring_group == group.id),
                          key=lambda row: (row.priority, row.id))[:MAX_MEMBERS]
         if group.strategy == "random":
-            self.random = splitmix64(mix(self.trail.seed ^ group.id))
+            self.random = splitmix64(mix(self.trail.seed ^ group.id))  # also for what follows
             for at in range(len(members) - 1, 0, -1):
                 other = next(self.random) % (at + 1)
                 members[at], members[other] = members[other], members[at]
@@ -504,9 +494,10 @@ class _Call:
                 break
             self.note(round=self.trail.round + 1)
             first = 0
-        if not present and self.trail.round == 0 and first == 0 and group.nobody:
+        nobody = not present and first == 0
+        if nobody and self.trail.round == 0 and group.nobody:
             return group.nobody
-        return self.leave(group, Reason.GROUP_NO_ANSWER if present else Reason.NOBODY_AVAILABLE)
+        return self.leave(group, Reason.NOBODY_AVAILABLE if nobody else Reason.GROUP_NO_ANSWER)
 
     def leave(self, group: model.RingGroup, reason: Reason) -> Target:
         if group.no_answer is None:
@@ -539,28 +530,30 @@ class _Call:
 
     def fitting(self, tenant: int | None, number: str) -> list[model.Route]:
         fits = [row for row in self.rows["route"] if row.tenant == tenant and (
-            not row.prefix or (number.startswith("+" + row.prefix)))]
+            not row.prefix or number.startswith("+" + row.prefix))]
         longest = max((len(row.prefix) for row in fits), default=0)
-        return [row for row in fits if len(row.prefix) == longest][:MAX_CANDIDATES]
+        return [row for row in fits if len(row.prefix) == longest]
 
     def usable(self, trunk: int) -> bool:
         row = self.get("trunk", id=trunk)
         return bool(row and row.enabled and row.tenant in (None, self.trail.tenant))
 
     def draw(self, routes: list[model.Route]) -> list[int]:
-        """The trunks in the order in which they are tried."""
+        """The trunks in the order in which they are tried.
+
+        A chosen route leaves its place to the last one, whatever that one's position.
+        """
         up: list[int] = []
         down: list[int] = []
-        left = list(routes)
+        left = routes[:MAX_CANDIDATES]
         while left:
-            position = min(row.position for row in left)
-            at = next(self.random) % sum(row.weight for row in left if row.position == position)
-            for chosen, row in enumerate(left):
-                if row.position == position:
-                    if at < row.weight:
-                        break
-                    at -= row.weight
-            trunk = row.trunk
+            first = min(row.position for row in left)
+            weights = [row.weight if row.position == first else 0 for row in left]
+            at = next(self.random) % sum(weights)
+            chosen = next(i for i in range(len(left)) if at < sum(weights[:i + 1]))
+            trunk = left[chosen].trunk
+            left[chosen] = left[-1]
+            left.pop()
             if self.usable(trunk) and trunk not in (*up, *down):
                 (down if self.world.down_until.get(trunk, 0) > self.now else up).append(trunk)
         return up + down
@@ -605,7 +598,7 @@ class _Call:
                   or [row for row in self.rows["route"] if row.tenant == tenant]
                   or [row for row in self.rows["route"] if row.tenant is None])
         trunks = self.draw(routes)
-        if area and area.trunk and self.usable(area.trunk):
+        if area and self.get("trunk", id=area.trunk, enabled=True):
             trunks = [area.trunk, *(trunk for trunk in trunks if trunk != area.trunk)]
         return self.relay_out(Kind.EMERGENCY, trunks[:MAX_TRUNKS], display, shown, number,
                               area.location if area else "")

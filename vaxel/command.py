@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 
+from routing_core.mapping import remove_live
 from vaxel import settings as settings_file
 from vaxel.demo import Demo, DemoError
 from vaxel.requirements import missing
@@ -104,7 +105,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="vaxel-demo-") as folder:
         state = Path(folder)
         settings = private_settings(state)
-        result = asyncio.run(_demo_once(state, settings))
+        try:
+            result = asyncio.run(_demo_once(state, settings))
+        finally:
+            remove_live(state)
     print(json.dumps(result.as_dict(), indent=2) if arguments.json else result.text())
     return 0 if result.good else 1
 

@@ -1,0 +1,1 @@
+"""Measurements: seeded, a fresh process per subject, both sides of a ratio in one run."""
