@@ -10,6 +10,7 @@ from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, Ended
 from routing_core import Live
 
 _MARK: Final = re.compile(rf";{ROUTE_PARAM}=([0-9a-f]{{1,6}})\.([0-9a-f]{{1,16}})(m?)")
+_find_mark: Final = _MARK.search
 
 
 class Context(msgspec.Struct, omit_defaults=True):
@@ -37,6 +38,7 @@ class Context(msgspec.Struct, omit_defaults=True):
     record: bool = False
     emergency: bool = False
     challenged: bool = False
+    sent: bool = False  # the transaction exists
 
 
 encode_context = msgspec.json.Encoder().encode
@@ -58,7 +60,7 @@ def mark_text(context: Context) -> str:
 
 def read_mark(route: str) -> Mark | None:
     """The mark in a Route header, None when there is none."""
-    found = _MARK.search(route)
+    found = _find_mark(route)
     return Mark(int(found[1], 16), int(found[2], 16), found[3] == "m") if found else None
 
 

@@ -24,17 +24,26 @@ from routing_core.codes import Source
 from routing_core.mapping import open_kernel
 
 METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+#: Header names that a first look at the raw message searches for, in lower case.
+ROUTE_HEADER = "\nroute:"
 
 
 class Edge:
-    """One per worker process, made before the fork; child_init() opens what a worker needs."""
+    """One per worker process, made before the fork; child_init() opens what a worker needs.
+
+    What the first steps find out about the request at hand (method, trunk, raw text) is kept here
+    for the later ones: every question to Kamailio costs as much as a hundred lines of ours.
+    """
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
+        self.faults = bool(settings.get("faults"))
         self.domain: str = settings["domain"]
+        self.method = ""
         self.trunk = 0
+        self.raw = ""
         self.steps: list[Callable[[], bool]] = [
-            self.hops, self.cancel, self.inside_dialog, self.flood, self.retransmission,
+            self.hops, self.inside_dialog, self.cancel, self.flood, self.retransmission,
             self.sane, self.known_method, self.own_headers, self.options, self.register,
             self.invite,
         ]
@@ -62,6 +71,7 @@ class Edge:
     def ksr_request_route(self, _message: Any) -> int:
         """Every request."""
         try:
+            self.method = KSR.pv.get("$rm")
             for step in self.steps:
                 if step():
                     break
@@ -69,7 +79,7 @@ class Edge:
                 KSR.sl.sl_send_reply(404, "Not Found")
         except Exception:
             self.fault()
-            if not KSR.is_ACK():
+            if self.method != "ACK":
                 KSR.sl.send_reply(500, "Server Internal Error")
         return 1
 
@@ -140,13 +150,13 @@ class Edge:
         ours the edge's mark has said so already."""
         if KSR.sanity.sanity_check(17895, 7) < 0:
             return True
-        if self.settings.get("faults") and KSR.pv.get("$rU") == "fault":
+        if self.faults and KSR.pv.get("$rU") == "fault":
             raise RuntimeError("asked for by the test")
         return False
 
     def cancel(self) -> bool:
         """CANCEL goes where its INVITE went."""
-        if not KSR.is_CANCEL():
+        if self.method != "CANCEL":
             return False
         if KSR.tm.t_check_trans() > 0:
             KSR.tm.t_relay()
@@ -158,43 +168,47 @@ class Edge:
         """A request of a call that is ours goes on; any other is not relayed for anybody."""
         if KSR.siputils.has_totag() < 0:
             return False
+        method = self.method
         now = time.time()
         mark = read_mark(KSR.hdr.get("Route") or "")
         if mark is None or KSR.rr.loose_route() < 0:
-            if KSR.is_ACK():
-                if KSR.tm.t_check_trans() > 0:  # of a refusal of ours
-                    KSR.tm.t_relay()
-            else:
-                self.live.count(Counter.NOT_OURS)
-                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+            self.nobodys()
             return True
-        if KSR.is_BYE():
-            if KSR.tm.t_check_trans() == 0:  # a retransmission: tm has sent its reply again
-                return True
+        if method == "BYE":
             caller = KSR.rr.is_direction("downstream") > 0
             if not self.calls.end(mark.slot, mark.nonce, 200,
                                   Ended.CALLER if caller else Ended.CALLED, now):
-                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+                if KSR.tm.t_check_trans() != 0:  # 0: a retransmission, answered again by tm
+                    self.nobodys()
                 return True
             if mark.media:
                 self.media.delete()
         elif not self.calls.heard_of(mark, now):
-            if not KSR.is_ACK():
-                self.live.count(Counter.NOT_OURS)
-                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+            self.nobodys()
             return True
-        if KSR.is_REFER() and self.sources.trunk():
-            KSR.sl.sl_send_reply(603, "Decline")  # a carrier does not make our phones call
-            return True
-        KSR.force_rport()
-        if KSR.is_method_in("IU"):
-            self.mend_contact()
+        elif method != "ACK":
+            KSR.force_rport()
+            if method == "REFER" and self.sources.trunk():
+                KSR.sl.sl_send_reply(603, "Decline")  # a carrier does not make our phones call
+                return True
+            if method in ("INVITE", "UPDATE"):
+                self.mend_contact()
+                if mark.media and has_sdp():
+                    self.media.offer_again()
+                    KSR.tm.t_on_reply("ksr_reply_inside")
         KSR.nathelper.handle_ruri_alias()
-        if mark.media and has_sdp() and KSR.is_method_in("IU"):
-            self.media.offer_again()
-            KSR.tm.t_on_reply("ksr_reply_inside")
         KSR.tm.t_relay()
         return True
+
+    def nobodys(self) -> None:
+        """A request of a call that is not, or no more, ours. An ACK gets no answer; of a refusal of
+        ours it ends tm's transaction."""
+        if self.method == "ACK":
+            if KSR.tm.t_check_trans() > 0:
+                KSR.tm.t_relay()
+            return
+        self.live.count(Counter.NOT_OURS)
+        KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
 
     def flood(self) -> bool:
         """Too many requests of an address that is no trunk's are dropped without an answer."""
@@ -206,15 +220,14 @@ class Edge:
 
     def retransmission(self) -> bool:
         """One that tm has answered or is working on is absorbed."""
-        if KSR.is_ACK():
-            if KSR.tm.t_check_trans() > 0:
-                KSR.tm.t_relay()
+        if self.method == "ACK":
+            self.nobodys()
             return True
         return bool(KSR.tm.t_check_trans() == 0)
 
     def known_method(self) -> bool:
         """Refuse what the edge does not do outside a call."""
-        if KSR.is_method_in("IRO"):
+        if self.method in ("INVITE", "REGISTER", "OPTIONS"):
             return False
         KSR.hdr.append_to_reply(f"Allow: {METHODS}\r\n")
         KSR.sl.sl_send_reply(405, "Method Not Allowed")
@@ -222,23 +235,24 @@ class Edge:
 
     def own_headers(self) -> bool:
         """Headers of ours and preset routes that come from outside are worth nothing."""
-        if OWN_HEADERS in KSR.pv.gete("$mb").lower():
+        self.raw = KSR.pv.gete("$mb").lower()
+        if OWN_HEADERS in self.raw:
             KSR.textops.remove_hf_re(f"^{OWN_HEADERS}")
             self.live.count(Counter.FORGED)
-        if KSR.hdr.is_present("Route") > 0:
+        if ROUTE_HEADER in self.raw:
             KSR.hdr.remove("Route")
         return False
 
     def options(self) -> bool:
         """Keep-alive (RFC 3261 section 11), of anybody."""
-        if not KSR.is_OPTIONS():
+        if self.method != "OPTIONS":
             return False
         KSR.sl.sl_send_reply(200, "OK")
         return True
 
     def register(self) -> bool:
         """A device tells where it is."""
-        if not KSR.is_REGISTER():
+        if self.method != "REGISTER":
             return False
         KSR.force_rport()
         caller = self.sources.device("REGISTER")
@@ -257,13 +271,14 @@ class Edge:
 
     def invite(self) -> bool:
         """A new call: who is it, what is wanted, what does the kernel say."""
-        if not KSR.is_INVITE():
+        if self.method != "INVITE":
             return False
         KSR.force_rport()
         called = KSR.pv.get("$rU") or ""
         trunk = self.trunk  # the step flood() has looked
         if trunk:
-            self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(), None, False)
+            self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(self.raw), None,
+                                False)
             return True
         if not KSR.hdr.get("Proxy-Authorization"):
             self.sources.challenge(407)

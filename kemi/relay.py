@@ -1,7 +1,7 @@
 """A decision, carried out: rings, refusals, the next attempt, and what is written about it."""
 
+import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -69,10 +69,12 @@ class Relay:
                  wanted: str | None, nat: bool) -> None:
         """Decide and carry it out."""
         now = time.time()
-        seed = secrets.randbits(64)
+        chance = os.urandom(24)
+        seed = int.from_bytes(chance[:8])
         decision = self.kernel.decide(source_kind, source, called, calling, int(now), seed, wanted)
         facts = Facts(source_kind, source, called, calling, int(now), seed, wanted)
-        context = Context(slot=-1, nonce=secrets.randbits(63) | 1, uid=_uid(now))
+        context = Context(slot=-1, nonce=int.from_bytes(chance[8:16]) | 1,
+                          uid=f"{int(now * 1000):012x}{chance[16:].hex()}")
         context.inside = source_kind == Source.DEVICE
         context.emergency = decision.kind == Kind.EMERGENCY
         context.slot = self.calls.begin(context.nonce, now, decision.tenant, decision.caller_user,
@@ -83,7 +85,6 @@ class Relay:
             KSR.hdr.append_to_reply("Retry-After: 5\r\n")
             KSR.sl.sl_send_reply(503, "No Room For Another Call")
             return
-        KSR.tm.t_newtran()
         self.note_setup(context, decision, source_kind, source, called, calling)
         context.media = (decision.anchor or nat) and has_sdp()
         context.record = decision.record
@@ -92,7 +93,7 @@ class Relay:
         KSR.rr.record_route()
         KSR.rr.add_rr_param(mark_text(context))
         self.watch(context)
-        self.carry_out(context, decision, facts, now, [])
+        self.carry_out(context, decision, facts, now)
 
     @staticmethod
     def watch(context: Context) -> None:
@@ -115,9 +116,9 @@ class Relay:
 
     # -- a decision ---------------------------------------------------------------------------
 
-    def carry_out(self, context: Context, decision: Decision, facts: Facts, now: float,
-                  log: list[Any]) -> None:
+    def carry_out(self, context: Context, decision: Decision, facts: Facts, now: float) -> None:
         """Until something rings or the caller has an answer."""
+        log: list[Facts] = []
         for _ in range(MAX_DECISIONS):
             observed = self.kernel.observed()
             facts.observed = None if observed is None else observed.hex()
@@ -141,11 +142,11 @@ class Relay:
             self.refuse(context, 482, Reason.TOO_MANY_FORWARDS, now)
         self.note_decisions(context, log)
 
-    def note_decisions(self, context: Context, log: list[Any]) -> None:
+    def note_decisions(self, context: Context, log: list[Facts]) -> None:
         """Append to what was decided on this call before; too much is marked as cut."""
         before = self.live.read_note(context.slot, 2)
-        known = msgspec.json.decode(before) if before else []
-        text = msgspec.json.encode(known + log)
+        known: list[Any] = msgspec.json.decode(before) if before else []
+        text = msgspec.json.encode([*known, *log])
         if not self.live.note(context.slot, context.nonce, 2, text):
             cut = msgspec.json.encode([*known[:1], "cut"])
             self.live.note(context.slot, context.nonce, 2, cut)
@@ -153,18 +154,19 @@ class Relay:
     def attempt(self, context: Context, decision: Decision, now: float) -> bool:
         """Ring what the decision names; False when nothing of it can be rung."""
         context.trail = decision.trail.hex()
-        context.shown = decision.shown_number
-        context.caller = decision.caller_number
-        context.display = decision.display
-        context.hidden = decision.hidden
-        context.diverters = decision.diverters
-        context.number = decision.number_to_dial
-        context.location = decision.location
         targets = decision.targets
         if not targets:
             return False
         context.to_trunk = targets[0][0] == Endpoint.TO_TRUNK
+        if context.to_trunk or context.inside:  # who calls is written anew
+            context.shown = decision.shown_number
+            context.caller = decision.caller_number
+            context.display = decision.display
+            context.hidden = decision.hidden
         if context.to_trunk:
+            context.diverters = decision.diverters
+            context.number = decision.number_to_dial
+            context.location = decision.location
             context.trunks = [trunk for _, trunk, _ in targets]
             return self.next_trunk(context, now)
         users = self.add_phones(targets)
@@ -173,7 +175,7 @@ class Relay:
         context.users = context.users + users
         KSR.tm.t_set_fr(decision.ring_s * 1000, DEVICE_SILENCE_MS)
         context.ring_s = decision.ring_s
-        if decision.display == Display.EXTENSION:
+        if context.inside and decision.display == Display.EXTENSION:
             context.shown = decision.shown_number.lstrip("+")
         self.calls.ring(context, sorted(set(users)), now)
         if context.inside:
@@ -230,6 +232,7 @@ class Relay:
 
     def send(self, context: Context) -> None:
         """Relay; the transaction keeps the context."""
+        context.sent = True
         KSR.pv.sets(AVP_CONTEXT, encode_context(context).decode())
         if KSR.tm.t_relay() < 0:
             # Nothing could be sent. tm has answered, or does so from the failure step.
@@ -242,6 +245,8 @@ class Relay:
             self.media.delete()
         self.calls.end(context.slot, context.nonce, code, Ended.REFUSED, now)
         self.live.count(Counter.REJECTED)
+        if not context.sent:
+            KSR.tm.t_newtran()  # so that a retransmission is no second call
         KSR.hdr.append_to_reply(f'Warning: 399 {self.domain} "{text}"\r\n')
         KSR.tm.t_reply(code, _phrase(code))
 
@@ -329,7 +334,7 @@ class Relay:
         decision = self.kernel.decide(0, 0, called, "", int(now), 0, None,
                                       bytes.fromhex(context.trail), cause)
         self.watch(context)
-        self.carry_out(context, decision, facts, now, [])
+        self.carry_out(context, decision, facts, now)
 
     def give_up(self, context: Context, code: int, now: float) -> None:
         """The far end's refusal is the caller's."""
@@ -363,11 +368,6 @@ class Relay:
         """Of the transaction at hand."""
         text = KSR.pv.get(AVP_CONTEXT)
         return decode_context(text) if text else None
-
-
-def _uid(now: float) -> str:
-    """A call's unique id: its time in milliseconds and 64 random bits, sortable."""
-    return f"{int(now * 1000):012x}{secrets.randbits(64):016x}"
 
 
 PHRASES: Final = {

@@ -40,11 +40,18 @@ class Sources:
                 return int(self.kernel.trunk_by_source(f"tls:{name}"))
         return int(self.kernel.trunk_by_source(f"ip:{KSR.pv.get('$si')}"))
 
-    def calling(self) -> str:
-        """The number of an outside caller as the carrier asserts it; "" when withheld."""
-        asserted = KSR.hdr.get("P-Asserted-Identity") or KSR.hdr.get("Remote-Party-ID")
-        if "id" in (KSR.hdr.get("Privacy") or "").lower():
+    def calling(self, raw: str) -> str:
+        """The number of an outside caller as the carrier asserts it; "" when withheld.
+
+        raw: the message in lower case, which says whether a header is worth asking for.
+        """
+        if "\nprivacy:" in raw and "id" in (KSR.hdr.get("Privacy") or "").lower():
             return ""
+        asserted = None
+        if "\np-asserted-identity:" in raw:
+            asserted = KSR.hdr.get("P-Asserted-Identity")
+        elif "\nremote-party-id:" in raw:
+            asserted = KSR.hdr.get("Remote-Party-ID")
         number = user_of(asserted) if asserted else KSR.pv.get("$fU") or ""
         return "" if number == "anonymous" else str(number)[:32]
 
