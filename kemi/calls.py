@@ -6,10 +6,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, Ended
+from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, Counter, Ended
 from routing_core import Live
 
-_MARK: Final = re.compile(rf";{ROUTE_PARAM}=([0-9a-f]{{1,6}})\.([0-9a-f]{{1,16}})(m?)")
+_MARK: Final = re.compile(rf";{ROUTE_PARAM}=([0-9a-f]{{1,6}})\.([0-9a-f]{{1,16}})(m?)(k?)")
 _find_mark: Final = _MARK.search
 
 
@@ -39,6 +39,7 @@ class Context(msgspec.Struct, omit_defaults=True):
     emergency: bool = False
     challenged: bool = False
     sent: bool = False  # the transaction exists
+    by_ack: bool = False  # one user rings and no media node is used: the ACK tells of the answer
 
 
 encode_context = msgspec.json.Encoder().encode
@@ -51,17 +52,21 @@ class Mark(NamedTuple):
     slot: int
     nonce: int
     media: bool
+    by_ack: bool
 
 
 def mark_text(context: Context) -> str:
-    """The Record-Route parameter of a call."""
-    return f";{ROUTE_PARAM}={context.slot:x}.{context.nonce:x}{'m' if context.media else ''}"
+    """The Record-Route parameter of a call: slot, nonce, and flags that are no hexadecimal digits."""
+    return (f";{ROUTE_PARAM}={context.slot:x}.{context.nonce:x}{'m' if context.media else ''}"
+            f"{'k' if context.by_ack else ''}")
 
 
 def read_mark(route: str) -> Mark | None:
     """The mark in a Route header, None when there is none."""
     found = _find_mark(route)
-    return Mark(int(found[1], 16), int(found[2], 16), found[3] == "m") if found else None
+    if found is None:
+        return None
+    return Mark(int(found[1], 16), int(found[2], 16), found[3] == "m", found[4] == "k")
 
 
 class Calls:
@@ -84,6 +89,15 @@ class Calls:
         """Answered; True for the first who says so."""
         return self.live.answer(context.slot, context.nonce, user, int(now * 1000),
                                 int(now) + LEASE_S, msgspec.json.encode(note))
+
+    def answer_by_ack(self, mark: Mark, now: float, to: str, contact: str) -> None:
+        """The only user who rang has answered, if nothing has said so yet."""
+        user = self.live.ringing_alone(mark.slot, mark.nonce)
+        if user and self.live.answer(
+                mark.slot, mark.nonce, user, int(now * 1000), int(now) + LEASE_S,
+                msgspec.json.encode({"to": to[:250], "contact": contact[:200], "trunk": 0,
+                                     "media": False, "record": False})):
+            self.live.count(Counter.ANSWERED)
 
     def heard_of(self, mark: Mark, now: float) -> bool:
         """A request inside the call: whether the call is ours and still there."""

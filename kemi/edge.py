@@ -174,6 +174,9 @@ class Edge:
         if mark is None or KSR.rr.loose_route() < 0:
             self.nobodys()
             return True
+        if mark.by_ack and method in ("ACK", "BYE"):
+            self.calls.answer_by_ack(mark, now, KSR.hdr.get("To" if method == "ACK" else "From"),
+                                     KSR.pv.gete("$ru"))
         if method == "BYE":
             caller = KSR.rr.is_direction("downstream") > 0
             if not self.calls.end(mark.slot, mark.nonce, 200,

@@ -15,6 +15,7 @@ from kemi.media import Media, has_sdp
 from kemi.names import (
     AVP_CONTEXT,
     DEVICE_SILENCE_MS,
+    FLAG_NAT_BRANCH,
     MAX_DECISIONS,
     TRUNK_PENALTY_S,
     TRUNK_SILENCE_MS,
@@ -90,16 +91,17 @@ class Relay:
         context.record = decision.record
         if context.media:
             context.media = self.media.offer(context, KSR.is_WS() or False)
-        KSR.rr.record_route()
-        KSR.rr.add_rr_param(mark_text(context))
-        self.watch(context)
         self.carry_out(context, decision, facts, now)
 
     @staticmethod
     def watch(context: Context) -> None:
-        """Have the edge called when something becomes of the call."""
-        KSR.tm.t_on_reply("ksr_reply" if context.media else "ksr_reply_plain")
+        """Have the edge called when something becomes of the call. Replies cost an entry into
+        Python each; the plainest calls do without, and their ACK says the same a moment later."""
         KSR.tm.t_on_failure("ksr_failure")
+        if context.media:
+            KSR.tm.t_on_reply("ksr_reply")
+        elif not context.by_ack:
+            KSR.tm.t_on_reply("ksr_reply_plain")
 
     def note_setup(self, context: Context, decision: Decision, source_kind: int, source: int,
                    called: str, calling: str) -> None:
@@ -172,6 +174,12 @@ class Relay:
         users = self.add_phones(targets)
         if not users:
             return False
+        if not context.sent and not context.media:
+            if KSR.isbflagset(FLAG_NAT_BRANCH):
+                context.media = has_sdp() and self.media.offer(context)
+            context.by_ack = not context.media and len(set(users)) == 1
+        else:
+            context.by_ack = False
         context.users = context.users + users
         KSR.tm.t_set_fr(decision.ring_s * 1000, DEVICE_SILENCE_MS)
         context.ring_s = decision.ring_s
@@ -232,6 +240,10 @@ class Relay:
 
     def send(self, context: Context) -> None:
         """Relay; the transaction keeps the context."""
+        if not context.sent:
+            KSR.rr.record_route()
+            KSR.rr.add_rr_param(mark_text(context))
+        self.watch(context)
         context.sent = True
         KSR.pv.sets(AVP_CONTEXT, encode_context(context).decode())
         if KSR.tm.t_relay() < 0:
@@ -333,7 +345,6 @@ class Relay:
         facts = Facts(0, 0, called, "", int(now), 0, None, context.trail, cause)
         decision = self.kernel.decide(0, 0, called, "", int(now), 0, None,
                                       bytes.fromhex(context.trail), cause)
-        self.watch(context)
         self.carry_out(context, decision, facts, now)
 
     def give_up(self, context: Context, code: int, now: float) -> None:
@@ -358,7 +369,6 @@ class Relay:
         if KSR.uac.uac_auth() < 0:
             return False
         context.users = context.users + [0]
-        self.watch(context)
         KSR.tm.t_on_branch("ksr_branch")
         self.send(context)
         return True

@@ -290,6 +290,14 @@ cdef class Live:
             self.name_line(user, slot, nonce, now_ms // 1000)
         return True
 
+    def ringing_alone(self, uint64_t slot, uint64_t nonce):
+        """The user who rings, when it is one and the call is being set up; else 0."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        if head == NULL or vx_load32(&head.state) != SETUP:
+            return 0
+        cdef SlotBody *body = &self.bodies[slot]
+        return body.ringing[0] if body.n_ringing == 1 else 0
+
     def note(self, uint64_t slot, uint64_t nonce, int which, bytes text):
         """Keep text (at most 1 024 bytes) with the call; which: 0 setup, 1 answer, 2 decisions.
 

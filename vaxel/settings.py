@@ -4,6 +4,7 @@ The file is JSON at <state>/settings.json, made with the defaults and new secret
 there; docs/settings.md lists every field.
 """
 
+import os
 import secrets
 import sys
 import sysconfig
@@ -28,7 +29,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     media_nodes: int = 1
     rtp_first: int = 30000
     rtp_last: int = 39999
-    workers: int = 4
+    workers: int = msgspec.field(default_factory=lambda: os.cpu_count() or 2)
     tcp_workers: int = 2
     shared_memory_mb: int = 256
     flood_per_2s: int = 400
