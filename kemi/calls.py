@@ -56,7 +56,7 @@ class Mark(NamedTuple):
 
 
 def mark_text(context: Context) -> str:
-    """The Record-Route parameter of a call: slot, nonce, and flags that are no hexadecimal digits."""
+    """The Record-Route parameter of a call: slot, nonce, flags (which are no hex digits)."""
     return (f";{ROUTE_PARAM}={context.slot:x}.{context.nonce:x}{'m' if context.media else ''}"
             f"{'k' if context.by_ack else ''}")
 
