@@ -83,6 +83,7 @@ if [ -n "$$missing" ]; then \
 	[ -z "$(SUDO)" ] || command -v sudo >/dev/null || { echo "Run as root, or install sudo. Missing:$$missing"; exit 1; }; \
 	echo "== Debian packages:$$missing"; \
 	$(SUDO) apt-get update -q && \
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing || exit 1; \
+	[ ! -d /run/systemd/system ] || $(SUDO) systemctl disable -q --now kamailio rtpengine-daemon || true; \
 fi
 endef

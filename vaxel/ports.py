@@ -16,15 +16,17 @@ def free_port(address: str = "127.0.0.1", spread: int = 1) -> int:
     for _ in range(TRIES):
         port = LOWEST + 2 * secrets.randbelow((HIGHEST - LOWEST - spread) // 2)
         wanted = range(port, port + spread)
-        if not _given.intersection(wanted) and all(_is_free(address, n) for n in wanted):
+        if not _given.intersection(wanted) and all(is_free(address, n) for n in wanted):
             _given.update(wanted)
             return port
     raise OSError(f"no {spread} free ports on {address}")
 
 
-def _is_free(address: str, port: int) -> bool:
+def is_free(address: str, port: int) -> bool:
+    """Whether a program could listen there, UDP and TCP."""
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(socket.AF_INET, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, kind == socket.SOCK_STREAM)
             try:
                 probe.bind((address, port))
             except OSError:

@@ -21,6 +21,7 @@ import structlog
 
 from routing_core import mapping
 from vaxel import edge, media
+from vaxel.ports import is_free
 from vaxel.settings import ROOT, Settings
 
 log = structlog.get_logger()
@@ -124,6 +125,7 @@ class Supervisor:
     async def start(self, progress: Callable[[str], None]) -> None:
         """Bring everything up; StartError."""
         self._take_lock()
+        self._check_ports()
         for child in self.media:
             self._keep(child)
         progress("media started")
@@ -144,6 +146,17 @@ class Supervisor:
         except OSError as error:
             raise StartError(f"another vaxel runs in {self.state}; stop it, or use --state "
                              "another directory with other ports") from error
+
+    def _check_ports(self) -> None:
+        chosen = self.settings
+        wanted = {"sip_port": chosen.sip_port, "tls_port": chosen.tls_port,
+                  "api_port": chosen.api_port, "rpc_port": chosen.rpc_port,
+                  "media_port": chosen.media_port}
+        for name, port in wanted.items():
+            if not is_free(chosen.address, port):
+                raise StartError(
+                    f"port {port} on {chosen.address} is in use by another program; end it, or "
+                    f"choose another {name} in {self.state / 'settings.json'}")
 
     async def _until(self, ready: Callable[[], Any], seconds: float, name: str,
                      progress: Callable[[str], None]) -> None:
