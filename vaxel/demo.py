@@ -173,7 +173,8 @@ class Demo:
         for old in folder.glob("*/dump-*.wav"):
             old.unlink()
         result.dial = {"main number": company["main"], "support": company["support"],
-                       "extensions": "101-108 (users), 200 (switchboard), 300 (support)"}
+                       "extensions": "101-108 (users), 200 (switchboard), 300 (support)",
+                       "telephones": f"names and secrets in {folder / 'company.json'}"}
 
         def phone(extension: str, tone_hz: int) -> Phone:
             name = f"t{tenant}-{extension}-desk"
