@@ -99,6 +99,7 @@ async def explained(request: Request) -> HTTPResponse:
     if query["tenant"]:
         tenant = whole(request, "tenant", 0, 1, 1 << 31)
         check_tenant(who, tenant)
+        parts.store.get("tenant", tenant)
     source = as_asked(parts, query["from"], tenant)
     return respond(explain_call(parts, source, query["to"], _at(parts, query["at"], tenant)))
 

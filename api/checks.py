@@ -5,6 +5,7 @@ to nothing or to another tenant's row (store/migrations.py); here is what it can
 """
 
 import ipaddress
+import re
 from typing import Any
 
 import phonenumbers
@@ -36,8 +37,16 @@ _LIMITS = {"user": mapping.LIVE_USERS, "member": mapping.LIVE_MEMBERS,
            "trunk": mapping.LIVE_TRUNKS}
 
 
-def check(table: str, row: Row, writer: SqliteWriter) -> None:
-    """Raise the Problem that this row, just written, has with everything else."""
+def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None) -> None:
+    """Raise the Problem that this row, just written, has with everything else.
+
+    before: the row that it replaces.
+    """
+    if isinstance(before, Number) and isinstance(row, Number) and before.e164 != row.e164:
+        _not_shown(before, "e164", writer)
+    if isinstance(before, Member) and isinstance(row, Member) \
+            and before.ring_group != row.ring_group:
+        check_deleted(table, before, writer)
     if row.id >= _LIMITS.get(table, 1 << 28):
         raise invalid("", f"this exchange has had {row.id} rows of {table}: it is full")
     match row:
@@ -54,8 +63,7 @@ def check(table: str, row: Row, writer: SqliteWriter) -> None:
             if len(writer.find("device", user=row.user)) > MAX_DEVICES:
                 raise invalid("user", f"a user has at most {MAX_DEVICES} devices")
         case Number():
-            if not phonenumbers.is_possible_number(phonenumbers.parse(row.e164)):
-                raise invalid("e164", "there are no such numbers")
+            _possible(row.e164)
             _target("target", row.target, writer)
             _target("closed_target", row.closed_target, writer)
         case Forward():
@@ -85,10 +93,24 @@ def check_deleted(table: str, before: Row, writer: SqliteWriter) -> None:
     if isinstance(before, Member):
         _way_out(before.ring_group, "", writer)
     elif isinstance(before, Number):
-        tenant: Any = writer.get("tenant", before.tenant)
-        for field in ("main_number", "support_number"):
-            if getattr(tenant, field) == before.e164:
-                raise invalid(field, f"the company shows {before.e164}: choose another one first")
+        _not_shown(before, "", writer)
+
+
+def _not_shown(number: Number, field: str, writer: SqliteWriter) -> None:
+    tenant: Any = writer.get("tenant", number.tenant)
+    for name in ("main_number", "support_number"):
+        if getattr(tenant, name) == number.e164:
+            raise invalid(field or name,
+                          f"the company shows {number.e164}: choose another one first")
+
+
+def _possible(e164: str) -> None:
+    try:
+        possible = phonenumbers.is_possible_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        possible = False
+    if not possible:
+        raise invalid("e164", "there are no such numbers")
 
 
 def _tenant(row: Tenant, writer: SqliteWriter) -> None:
@@ -96,6 +118,12 @@ def _tenant(row: Tenant, writer: SqliteWriter) -> None:
         e164 = getattr(row, field)
         if e164 and not writer.find("number", tenant=row.id, e164=e164):
             raise invalid(field, f"{e164} is not a number of the company")
+    plan = _PLANS[row.country]
+    for short in (*plan["emergency"], *plan["special"]):
+        for table in ("user", "ring_group"):
+            if writer.find(table, limit=1, tenant=row.id, extension=short):
+                raise invalid("country", f"{short} is an extension of the company, and a public "
+                              f"short number in {row.country}")
 
 
 def _extension(tenant: int, extension: str | None, other: str, writer: SqliteWriter) -> None:
@@ -120,10 +148,9 @@ def _target(field: str, target: Target | None, writer: SqliteWriter) -> None:
                           + ("needs it" if part == wanted else "does not have it"))
     if target.kind == "service":
         raise invalid(f"{field}.kind", "this exchange has no services yet")
-    if target.kind == "number":
-        text = target.text or ""
-        if not (text.startswith("+") and text[1:].isdecimal() and 6 <= len(text) - 1 <= 15):
-            raise invalid(f"{field}.text", "an E.164 number with +")
+    if target.kind == "number" and not re.fullmatch(
+            r"\+[1-9][0-9]{5,14}", target.text or "", re.ASCII):
+        raise invalid(f"{field}.text", "an E.164 number with +")
     if target.group is not None:
         _way_out(target.group, field, writer)
 

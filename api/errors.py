@@ -10,6 +10,7 @@ import msgspec
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
+from routing_core import RowError
 from store import BrokenReference, Conflict, NotFound, StillReferenced, StoreBusy, StoreError
 
 CONTENT_TYPE = "application/problem+json"
@@ -53,6 +54,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, StoreError):
         status, code = STORE_STATUS[type(error)]
         return Problem(status, code, str(error), error.field)
+    if isinstance(error, RowError):
+        return Problem(422, "invalid", error.problem, error.field)
     if isinstance(error, msgspec.ValidationError):
         path = re.search(r" - at `(?:key in )?\$\.?([^`]*)`", str(error))
         unknown = re.search(r"unknown field `([^`]+)`|missing required field `([^`]+)`",

@@ -9,7 +9,7 @@ from sanic import Blueprint, HTTPResponse, Request
 from api.checks import visible
 from api.context import check_tenant, parts_of
 from api.errors import invalid
-from api.resources import respond
+from api.resources import decode, respond
 from routing_core.codes import LineState
 from store.model import Activity, Presence
 
@@ -19,7 +19,7 @@ live = Blueprint("live", url_prefix="/v1/tenants/<tenant:int>")
 class PresenceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """activity None: available. until: Unix seconds, 0: without an end."""
 
-    activity: int | None
+    activity: Annotated[int, Meta(ge=1, lt=1 << 62)] | None
     until: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
     note: Annotated[str, Meta(max_length=200)] = ""
 
@@ -35,7 +35,7 @@ async def set_presence(request: Request, tenant: int, user: int) -> HTTPResponse
     """What the user does from now on; acts at once."""
     parts = parts_of(request)
     check_tenant(parts.who(request), tenant)
-    body = msgspec.json.decode(request.body, type=PresenceBody)
+    body: PresenceBody = decode(request.body, PresenceBody)
     visible(parts.store.get("user", user), tenant)
     if body.activity is not None:
         found = parts.store.find("activity", limit=1, id=body.activity, tenant=tenant)
@@ -94,7 +94,7 @@ async def set_login(request: Request, tenant: int, member: int) -> HTTPResponse:
     """Log a member of a group in or out."""
     parts = parts_of(request)
     check_tenant(parts.who(request), tenant)
-    body = msgspec.json.decode(request.body, type=LoginBody)
+    body: LoginBody = decode(request.body, LoginBody)
     visible(parts.store.get("member", member), tenant)
     parts.publisher.set_login(member, body.logged_in, parts.now_ms())
     return respond({"member": member, "logged_in": body.logged_in})

@@ -7,16 +7,17 @@ A change is visible to every process when publish() returns: the API answers aft
 import asyncio
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from routing_core import Live, OverlayFull, SnapshotError, build, mapping
+from routing_core import Live, OverlayFull, SnapshotError, build, mapping, overlay
 from routing_core.rows import COLUMNS
 from store import NotFound, SqliteStore
 from store.model import Change, Presence, Revision
+from store.sqlite import SqliteWriter
 
 log = structlog.get_logger()
 
@@ -109,15 +110,32 @@ class Publisher:
 
     # -- changes ------------------------------------------------------------------------------
 
-    def publish(self, revision: Revision) -> None:
+    def change(self, author: str, at_ms: int, note: str,
+               work: Callable[[SqliteWriter], object]) -> Revision:
+        """Run work, commit it as one revision, and make that visible to every process.
+
+        The records are packed before the commit, so that nothing is stored that cannot be compiled.
+        """
+        records: Records = {}
+
+        def packed(writer: SqliteWriter) -> None:
+            work(writer)
+            records.update(self.records(writer.changes))
+
+        revision = self.store.change(author, at_ms, note, packed)
+        self.publish(revision, records)
+        return revision
+
+    def publish(self, revision: Revision, records: Records | None = None) -> None:
         """Make a committed revision visible to every process."""
-        records = self.records(revision.changes)
+        if records is None:
+            records = self.records(revision.changes)
         try:
             self.overlay.publish(records, revision.id)
         except OverlayFull:
             self._use(*compile_base(self.store, self.state))
         for change in revision.changes:
-            if change.table == "member":
+            if change.table == "member" and (change.before is None or change.after is None):
                 self.live.set_logged_in(change.id, change.after is not None)
             elif change.table == "user" and change.after is None:
                 self.live.set_presence(change.id, 0, 0)
@@ -173,13 +191,13 @@ class Publisher:
         row = self._row("tenant", id_)
         if row is None:
             return {("tenant", id_): b"", ("routes", id_): b""}
-        return build.pack_tenant(row, self._routes_of(id_))
+        return overlay.pack_tenant(row, self._routes_of(id_))
 
     def _routes_of(self, tenant: int | None) -> list[tuple[Any, ...]]:
         return list(self.store.select("route", COLUMNS["route"], tenant=tenant))
 
     def _routes(self, tenant: int) -> Records:
-        return {("routes", tenant): build.pack_routes(self._routes_of(tenant or None))}
+        return {("routes", tenant): overlay.pack_routes(self._routes_of(tenant or None))}
 
     def _user(self, id_: int) -> Records:
         row = self._row("user", id_)
@@ -187,55 +205,55 @@ class Publisher:
             return {("user", id_): b"", ("forwards", id_): b""}
         select = self.store.select
         rules = list(select("caller_rule", ("number", "rule"), user=id_))
-        records: Records = build.pack_user(
+        records: Records = overlay.pack_user(
             row, list(select("device", COLUMNS["device"], user=id_)),
             list(select("forward", COLUMNS["forward"], user=id_)),
             list(select("number", ("kind", "e164"), target_user=id_)), bool(rules))
         if row[2] is not None:
-            records.update(build.pack_extension(row[1], row[2], "user", id_))
+            records.update(overlay.pack_extension(row[1], row[2], "user", id_))
         for number, rule in rules:
-            records.update(build.pack_caller_rule(id_, number, rule))
+            records.update(overlay.pack_caller_rule(id_, number, rule))
         return records
 
     def _device(self, id_: int) -> Records:
         row = self._row("device", id_)
-        return {("device", id_): b""} if row is None else build.pack_device(row)
+        return {("device", id_): b""} if row is None else overlay.pack_device(row)
 
     def _number(self, e164: str) -> Records:
         row = next(iter(self.store.select("number", COLUMNS["number"], e164=e164)), None)
-        return {("number", int(e164[1:])): b""} if row is None else build.pack_number(row)
+        return {("number", int(e164[1:])): b""} if row is None else overlay.pack_number(row)
 
     def _activity(self, id_: int) -> Records:
         row = self._row("activity", id_)
-        return {("activity", id_): b""} if row is None else build.pack_activity(row)
+        return {("activity", id_): b""} if row is None else overlay.pack_activity(row)
 
     def _ring_group(self, id_: int) -> Records:
         row = self._row("ring_group", id_)
         if row is None:
             return {("group", id_): b"", ("members", id_): b""}
-        records: Records = build.pack_group(row, list(self.store.select(
+        records: Records = overlay.pack_group(row, list(self.store.select(
             "member", COLUMNS["member"], order=ORDER["member"], ring_group=id_)))
         if row[2] is not None:
-            records.update(build.pack_extension(row[1], row[2], "group", id_))
+            records.update(overlay.pack_extension(row[1], row[2], "group", id_))
         return records
 
     def _schedule(self, id_: int) -> Records:
         row = self._row("schedule", id_)
         return {("schedule", id_): b"", ("rules", id_): b""} if row is None \
-            else build.pack_schedule(row)
+            else overlay.pack_schedule(row)
 
     def _trunk(self, id_: int) -> Records:
         row = self._row("trunk", id_)
         if row is None:
             return {("trunk", id_): b""}
-        records: Records = build.pack_trunk(row)
+        records: Records = overlay.pack_trunk(row)
         for source, trunk in _sources(self.store.select("trunk", ("id", "sources"), id=id_)):
-            records.update(build.pack_source(source, trunk))
+            records.update(overlay.pack_source(source, trunk))
         return records
 
     def _area(self, id_: int) -> Records:
         row = self._row("area", id_)
-        return {("area", id_): b""} if row is None else build.pack_area(row)
+        return {("area", id_): b""} if row is None else overlay.pack_area(row)
 
     def names(self, table: str, id_: int) -> str:
         """A row's name, for people."""
@@ -272,11 +290,11 @@ def _gone(table: str, row: dict[str, Any]) -> Records:
     """Entries under a key that the row had; what has the key now comes after and wins."""
     if table in ("user", "ring_group") and row["extension"] is not None:
         kind = "user" if table == "user" else "group"
-        return dict.fromkeys(build.pack_extension(row["tenant"], row["extension"], kind, 1), b"")
+        return dict.fromkeys(overlay.pack_extension(row["tenant"], row["extension"], kind, 1), b"")
     if table == "device":
-        return {("username", build.text_hash(row["username"])): b""}
+        return {("username", overlay.text_hash(row["username"])): b""}
     if table == "trunk":
-        return {key: b"" for source in row["sources"] for key in build.pack_source(source, 1)}
+        return {key: b"" for source in row["sources"] for key in overlay.pack_source(source, 1)}
     if table == "caller_rule":
-        return dict.fromkeys(build.pack_caller_rule(row["user"], row["number"], None), b"")
+        return dict.fromkeys(overlay.pack_caller_rule(row["user"], row["number"], None), b"")
     return {}

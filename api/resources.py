@@ -63,9 +63,17 @@ def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None)
     return HTTPResponse(msgspec.json.encode(body), status, headers, "application/json")
 
 
+def decode(body: bytes, type_: Any = Any) -> Any:
+    """JSON as that type; Problem."""
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, "malformed", f"the body is not JSON: {type(error).__name__}") from error
+
+
 def read_body(request: Request) -> dict[str, Any]:
     """The body as an object; Problem."""
-    found = msgspec.json.decode(request.body or b"")
+    found = decode(request.body or b"")
     if not isinstance(found, dict):
         raise Problem(422, "invalid", "the body is an object")
     return found
@@ -112,8 +120,7 @@ def _add(resource: Resource) -> None:
             made.append(writer.create(row))
             check(table, made[0], writer)
 
-        parts.publisher.publish(parts.store.change(
-            who.name, parts.now_ms(), f"create {table}", work))
+        parts.publisher.change(who.name, parts.now_ms(), f"create {table}", work)
         return respond(shown(table, made[0]) | once, 201,
                        {"Location": f"{request.path}/{made[0].id}"})
 
@@ -123,9 +130,9 @@ def _add(resource: Resource) -> None:
         equal: dict[str, Any] = {"tenant": tenant} if resource.owned else {}
         for name in resource.filters:
             if name in request.args:
-                text = request.args.get(name)
-                equal[name] = int(text) if name in ("user", "trunk", "tenant", "ring_group") \
-                    and text.isascii() and text.isdecimal() else text
+                equal[name] = whole(request, name, 0, 0, (1 << 62) - 1) \
+                    if name in ("user", "trunk", "tenant", "ring_group") \
+                    else request.args.get(name)
         if resource.owned and tenant is not None:
             parts.store.get("tenant", tenant)
         limit = whole(request, "limit", 100, 1, MAX_PAGE)
@@ -153,10 +160,9 @@ def _add(resource: Resource) -> None:
             before = visible(writer.get(table, id_), tenant)
             row = msgspec.convert(msgspec.to_builtins(before) | patch, TABLES[table])
             made.append(writer.replace(row))
-            check(table, row, writer)
+            check(table, row, writer, before)
 
-        parts.publisher.publish(parts.store.change(
-            who.name, parts.now_ms(), f"change {table} {id_}", work))
+        parts.publisher.change(who.name, parts.now_ms(), f"change {table} {id_}", work)
         return respond(shown(table, made[0]))
 
     async def delete(request: Request, id_: int, tenant: int | None = None) -> HTTPResponse:
@@ -169,8 +175,7 @@ def _add(resource: Resource) -> None:
             writer.delete(table, id_)
             check_deleted(table, before, writer)
 
-        parts.publisher.publish(parts.store.change(
-            who.name, parts.now_ms(), f"delete {table} {id_}", work))
+        parts.publisher.change(who.name, parts.now_ms(), f"delete {table} {id_}", work)
         return HTTPResponse(status=204)
 
     for handler, path, method in (

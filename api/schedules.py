@@ -53,6 +53,8 @@ def _check_rule(field: str, rule: ScheduleRule) -> None:
             if (len(text) == 5) != (rule.kind == "yearly"):
                 raise invalid(f"{field}.{name}",
                               "MM-DD" if rule.kind == "yearly" else "YYYY-MM-DD")
+            if rule.kind == "dates" and not "2000" <= text[:4] <= "2100":
+                raise invalid(f"{field}.{name}", "a year from 2000 to 2100")
             try:
                 datetime.date.fromisoformat(text if rule.kind == "dates" else f"2028-{text}")
             except ValueError as error:

@@ -1,5 +1,6 @@
 """The routing kernel: decides where a call goes, and nothing else. See ARCHITECTURE.md."""
 
+from routing_core.decision import Decision
 from routing_core.errors import (
     ForeignSnapshot,
     LiveStateError,
@@ -9,7 +10,7 @@ from routing_core.errors import (
     SnapshotError,
     TornSnapshot,
 )
-from routing_core.kernel import Decision, Kernel
+from routing_core.kernel import Kernel
 from routing_core.live import Live
 from routing_core.snapshot import Snapshot
 

@@ -13,7 +13,6 @@ import zoneinfo
 import msgspec
 import xxhash
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
@@ -29,17 +28,16 @@ from routing_core.codes cimport (
 from routing_core.layout cimport (
     ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec,
     GroupRec, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION,
-    MAX_DEVICES, MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, OVERLAY_BUCKETS,
-    OVERLAY_HEADER, OverlayEntry, OverlayHeader, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec,
+    MAX_DEVICES, MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, PlanRec,
+    RouteRec, RuleRec, SHORT, ScheduleRec,
     TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY,
     T_MEMBER, T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_TENANT, T_TRUNK, T_USER, T_ZONE,
     UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, ZoneRec, caller_key,
-    extension_key, hash_text, make_target, mix, vx_load, vx_store,
-)
+    extension_key, hash_text, make_target, mix, )
 from routing_core.numbers cimport read_e164
 from routing_core.snapshot cimport scaled
 
-from routing_core.errors import OverlayFull, RowError
+from routing_core.errors import RowError
 from routing_core.rows import (
     COUNTRIES, DEVICE_KINDS, DIGESTS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES, TRANSPORTS, ZONES,
 )
@@ -65,14 +63,6 @@ cdef dict KIND_INDEX = {name: i for i, name in enumerate(DEVICE_KINDS)}
 cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 FIRST_YEAR, LAST_YEAR = 2000, 2050      # of time zones and holidays; outside, the nearest applies
-
-#: What an overlay entry can be about; the values are table numbers of the layout.
-KINDS = {
-    "tenant": T_TENANT, "user": T_USER, "device": T_DEVICE, "number": T_NUMBER,
-    "activity": T_ACTIVITY, "forwards": T_FORWARD, "group": T_GROUP, "members": T_MEMBER,
-    "schedule": T_SCHEDULE, "rules": T_RULE, "trunk": T_TRUNK, "routes": T_ROUTE, "area": T_AREA,
-    "extension": H_EXTENSION, "username": H_USERNAME, "source": H_SOURCE, "caller": H_CALLER,
-}
 
 cdef uint32_t SIZES[21]
 SIZES[:] = [
@@ -346,6 +336,10 @@ cdef int fill_area(AreaRec *r, tuple row) except -1:
     return 0
 
 
+cdef int caller_rule_code(object rule) except -1:
+    return choice_of("caller_rule", "rule", CALLER_RULES, rule) if rule else 0
+
+
 cdef uint64_t caller_number(str text) except? 0:
     # "+46..." is an outside number, plain digits a colleague's extension.
     if text.startswith("+"):
@@ -388,7 +382,7 @@ def holidays_of(country: str) -> tuple[int, ...]:
     import holidays
 
     found = set()
-    for category in ("public", "de_facto", "bank", "optional"):
+    for category in ("public", "de_facto"):   # "bank" has half days among them
         try:
             days = holidays.country_holidays(
                 country, years=range(FIRST_YEAR + 20, LAST_YEAR), categories=category)
@@ -761,230 +755,7 @@ cdef int place(uint32_t *words, uint64_t count, uint64_t hashed, uint32_t value)
     return 0
 
 
-def text_hash(str text):
-    """The key of a username or a source."""
-    return hashed(text)
-
-
 cdef uint64_t hashed(str text):
     cdef Py_ssize_t size = 0
     cdef const char *c = PyUnicode_AsUTF8AndSize(text, &size)
     return hash_text(c, size)
-
-
-# -- single changes ----------------------------------------------------------------------------
-
-def pack_tenant(tuple row, list routes):
-    """{(kind, key): record} of a tenant and its routes (a route's row as in COLUMNS)."""
-    cdef TenantRec r
-    memset(&r, 0, sizeof(r))
-    fill_tenant(&r, row)
-    return {("tenant", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
-            ("routes", row[0]): pack_routes(routes)}
-
-
-def pack_routes(list routes):
-    cdef RouteRec r
-    out = []
-    for row in routes:
-        memset(&r, 0, sizeof(r))
-        fill_route(&r, row)
-        out.append(PyBytes_FromStringAndSize(<char *>&r, sizeof(r)))
-    return b"".join(out)
-
-
-def pack_user(tuple row, list devices, list forwards, list numbers, bint caller_rules):
-    """{(kind, key): record} of a user with what hangs on the user's record.
-
-    numbers: [(kind, e164)] of the user's own direct and mobile numbers, oldest first.
-    """
-    cdef UserRec r
-    cdef ForwardRec f
-    memset(&r, 0, sizeof(r))
-    fill_user(&r, row)
-    for device in devices:
-        add_device(&r, device)
-    for kind, e164 in numbers:
-        if kind == "direct" and r.direct == 0:
-            r.direct = number_of("number", "e164", e164)
-        elif kind == "mobile" and r.mobile == 0:
-            r.mobile = number_of("number", "e164", e164)
-    if caller_rules:
-        r.flags |= U_CALLER_RULES
-    rows = []
-    for forward in forwards:
-        memset(&f, 0, sizeof(f))
-        fill_forward(&f, forward)
-        rows.append(PyBytes_FromStringAndSize(<char *>&f, sizeof(f)))
-    return {("user", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
-            ("forwards", row[0]): b"".join(rows)}
-
-
-def pack_group(tuple row, list members):
-    """{(kind, key): record} of a group and its members."""
-    cdef GroupRec r
-    cdef MemberRec m
-    memset(&r, 0, sizeof(r))
-    fill_group(&r, row)
-    rows = []
-    for member in members:
-        memset(&m, 0, sizeof(m))
-        fill_member(&m, member)
-        rows.append(PyBytes_FromStringAndSize(<char *>&m, sizeof(m)))
-    return {("group", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
-            ("members", row[0]): b"".join(rows)}
-
-
-def pack_schedule(tuple row):
-    """{(kind, key): record} of a schedule and its rules."""
-    cdef ScheduleRec r
-    cdef RuleRec one
-    memset(&r, 0, sizeof(r))
-    fill_schedule(&r, row)
-    rows = []
-    for rule in msgspec.json.decode(row[5]):
-        memset(&one, 0, sizeof(one))
-        fill_rule(&one, rule)
-        rows.append(PyBytes_FromStringAndSize(<char *>&one, sizeof(one)))
-    return {("schedule", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
-            ("rules", row[0]): b"".join(rows)}
-
-
-def pack_device(tuple row):
-    cdef DeviceRec r
-    memset(&r, 0, sizeof(r))
-    fill_device(&r, row)
-    return {("device", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r)),
-            ("username", hashed(row[3])): word(row[0])}
-
-
-def pack_number(tuple row):
-    cdef NumberRec r
-    memset(&r, 0, sizeof(r))
-    fill_number(&r, row)
-    return {("number", r.number): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
-
-
-def pack_activity(tuple row):
-    cdef ActivityRec r
-    memset(&r, 0, sizeof(r))
-    fill_activity(&r, row)
-    return {("activity", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
-
-
-def pack_trunk(tuple row):
-    cdef TrunkRec r
-    memset(&r, 0, sizeof(r))
-    fill_trunk(&r, row)
-    return {("trunk", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
-
-
-def pack_area(tuple row):
-    cdef AreaRec r
-    memset(&r, 0, sizeof(r))
-    fill_area(&r, row)
-    return {("area", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
-
-
-def pack_extension(uint32_t tenant, extension, str kind, uint32_t id_):
-    """{(kind, key): record} of an extension; kind "user" or "group"."""
-    cdef uint64_t target = make_target(USER if kind == "user" else GROUP, id_)
-    return {("extension", extension_key(tenant, int(extension))):
-            PyBytes_FromStringAndSize(<char *>&target, 8)}
-
-
-def pack_source(str source, uint32_t trunk):
-    return {("source", hashed(source)): word(trunk)}
-
-
-def pack_caller_rule(uint32_t user, str number, rule):
-    """rule: "vip", "blocked", or None for none any more."""
-    return {("caller", caller_key(user, caller_number(number))):
-            word(CALLER_RULES[rule] if rule else 0)}
-
-
-cdef bytes word(uint32_t value):
-    return PyBytes_FromStringAndSize(<char *>&value, 4)
-
-
-def overlay_size(capacity: int) -> int:
-    """Bytes of an overlay file with room for capacity bytes of entries."""
-    return OVERLAY_HEADER + 8 * OVERLAY_BUCKETS + capacity
-
-
-def format_overlay(buffer, uint64_t generation, uint64_t revision):
-    """Write the header of a new, zero-filled overlay over the base of that generation."""
-    cdef Py_buffer view
-    PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
-    cdef OverlayHeader *header = <OverlayHeader *>view.buf
-    header.layout = LAYOUT_VERSION
-    header.generation = generation
-    header.capacity = view.len
-    header.used = OVERLAY_HEADER + 8 * OVERLAY_BUCKETS
-    header.revision = revision
-    memcpy(header.magic, b"VAXELOVL", 8)
-    PyBuffer_Release(&view)
-
-
-cdef class OverlayWriter:
-    """Appends changes to an overlay; one writer at a time."""
-
-    cdef object buffer
-    cdef char *start
-    cdef OverlayHeader *header
-
-    def __init__(self, buffer):
-        cdef Py_buffer view
-        PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
-        self.buffer = buffer
-        self.start = <char *>view.buf
-        self.header = <OverlayHeader *>view.buf
-        PyBuffer_Release(&view)
-
-    @property
-    def revision(self):
-        return self.header.revision
-
-    @property
-    def entries(self):
-        return self.header.entries
-
-    @property
-    def fill(self):
-        """The used part, 0 to 1."""
-        return self.header.used / self.header.capacity
-
-    def publish(self, dict changes, uint64_t revision):
-        """Make {(kind, key): record, b"" = deleted} visible together, as that revision.
-
-        Raises OverlayFull, with nothing visible, when there is no room.
-        """
-        cdef uint64_t needed = 0, at, bucket, key
-        cdef uint64_t version
-        cdef OverlayEntry *entry
-        cdef uint32_t kind
-        cdef bytes record
-        cdef char *head
-        for record in changes.values():
-            needed += sizeof(OverlayEntry) + (len(record) + 7) // 8 * 8
-        if self.header.used + needed > self.header.capacity:
-            raise OverlayFull(f"{needed} bytes do not fit")
-        self.header.next_version += 1
-        version = self.header.next_version
-        for (name, key), record in changes.items():
-            kind = KINDS[name]
-            at = self.header.used
-            self.header.used = at + sizeof(OverlayEntry) + (len(record) + 7) // 8 * 8
-            entry = <OverlayEntry *>(self.start + at)
-            bucket = mix(key ^ (<uint64_t>kind << 58)) & (OVERLAY_BUCKETS - 1)
-            head = self.start + OVERLAY_HEADER + 8 * bucket
-            entry.key = key
-            entry.kind = kind
-            entry.size = len(record)
-            entry.version = version
-            entry.next = vx_load(head)
-            memcpy(self.start + at + sizeof(OverlayEntry), <const char *>record, len(record))
-            vx_store(head, at)
-            self.header.entries += 1
-        vx_store(&self.header.revision, revision)
-        vx_store(&self.header.committed, version)

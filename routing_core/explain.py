@@ -19,7 +19,7 @@ from routing_core.codes import (
     Target,
     When,
 )
-from routing_core.kernel import number_text
+from routing_core.decision import number_text
 
 REASONS: Final[dict[int, str]] = {
     Reason.NONE: "connected",

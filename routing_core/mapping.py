@@ -20,10 +20,11 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from routing_core.build import BaseBuilder, OverlayWriter, format_overlay, overlay_size
+from routing_core.build import BaseBuilder
 from routing_core.errors import ForeignSnapshot, LiveStateError, SnapshotError
 from routing_core.kernel import Kernel
 from routing_core.live import Live, format_live, live_size
+from routing_core.overlay import OverlayWriter, format_overlay, overlay_size
 from routing_core.snapshot import Snapshot
 
 #: Room for changes before a new base must be compiled; the file is sparse.

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
-E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{5,14}$", description="E.164 with +")]
-Extension = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,5}$")]
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{5,14}\Z", description="E.164 with +")]
+Extension = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,5}\Z")]
 RingSeconds = Annotated[int, Meta(ge=3, le=180)]
-Id = Annotated[int, Meta(ge=1)]
+Id = Annotated[int, Meta(ge=1, lt=1 << 62)]
 Country = Literal["SE", "FI"]
 Language = Literal["sv", "en", "fi"]
 TimeZone = Literal[
@@ -47,8 +47,8 @@ class Area(Row, frozen=True, kw_only=True):
 
     name: Name
     country: Country = "SE"
-    centre: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14}|[1-9][0-9]{2,9})$")] = "112"
-    location: Annotated[str, Meta(max_length=100, pattern=r"^[!-~]*$",
+    centre: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14}|[1-9][0-9]{2,9})\Z")] = "112"
+    location: Annotated[str, Meta(max_length=100, pattern=r"^[!-~]*\Z",
                                   description="URI sent as Geolocation (RFC 6442)")] = ""
     trunk: Id | None = None
 
@@ -92,8 +92,8 @@ class Device(Row, frozen=True, kw_only=True):
     user: Id
     name: Name
     kind: DeviceKind = "desk"
-    username: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}$")]
-    secret: Annotated[str, Meta(pattern=r"^[a-z2-7]{26}$")]
+    username: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{2,39}\Z")]
+    secret: Annotated[str, Meta(pattern=r"^[a-z2-7]{26}\Z")]
     area: Id | None = None
     display: DisplayChoice | None = None
     digest: Annotated[Literal["both", "md5", "sha256"], Meta(
@@ -118,7 +118,7 @@ class Activity(Row, frozen=True, kw_only=True):
 
     tenant: Id
     name: Name
-    code: Annotated[str, Meta(pattern=r"^[0-9]{1,3}$")] | None = None
+    code: Annotated[str, Meta(pattern=r"^[0-9]{1,3}\Z")] | None = None
     reachable: bool = False
     in_groups: bool = False
     role: Literal["none", "work", "mobile"] = "none"
@@ -140,7 +140,7 @@ class CallerRule(Row, frozen=True, kw_only=True):
 
     tenant: Id
     user: Id
-    number: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14}|[1-9][0-9]{1,5})$")]
+    number: Annotated[str, Meta(pattern=r"^(\+[1-9][0-9]{5,14}|[1-9][0-9]{1,5})\Z")]
     rule: Literal["vip", "blocked"]
 
 
@@ -159,8 +159,8 @@ class ScheduleRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weekdays: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = ()
     from_day: Annotated[int, Meta(ge=1, le=31)] = 1
     to_day: Annotated[int, Meta(ge=1, le=31)] = 31
-    from_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$")] | None = None
-    to_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-)?[0-9]{2}-[0-9]{2}$")] | None = None
+    from_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-)?[0-9]{2}-[0-9]{2}\Z")] | None = None
+    to_date: Annotated[str, Meta(pattern=r"^([0-9]{4}-)?[0-9]{2}-[0-9]{2}\Z")] | None = None
 
 
 class Schedule(Row, frozen=True, kw_only=True):
@@ -206,15 +206,15 @@ class Trunk(Row, frozen=True, kw_only=True):
     tenant: Id | None = None
     name: Name
     kind: Literal["address", "registration"] = "address"
-    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:\[\]-]{1,95}$")]
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:\[\]-]{1,95}\Z")]
     port: Annotated[int, Meta(ge=1, le=65535)] = 5060
     transport: Literal["udp", "tcp", "tls"] = "udp"
     country: Country = "SE"
-    username: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
-    secret: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
-    realm: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
+    username: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*\Z")] = ""
+    secret: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*\Z")] = ""
+    realm: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*\Z")] = ""
     sources: Annotated[
-        tuple[Annotated[str, Meta(pattern=r"^(ip:[0-9a-f.:]{3,45}|tls:[A-Za-z0-9.*-]{1,64})$")],
+        tuple[Annotated[str, Meta(pattern=r"^(ip:[0-9a-f.:]{3,45}|tls:[A-Za-z0-9.*-]{1,64})\Z")],
               ...],
         Meta(max_length=32, description="ip:<address> or tls:<name in the certificate>")] = ()
     identity: Literal["pai", "rpid", "from"] = "pai"
@@ -232,7 +232,7 @@ class Route(Row, frozen=True, kw_only=True):
     weight. A tenant's own routes come before everybody's."""
 
     tenant: Id | None = None
-    prefix: Annotated[str, Meta(pattern=r"^[0-9]{0,14}$")] = ""
+    prefix: Annotated[str, Meta(pattern=r"^[0-9]{0,14}\Z")] = ""
     trunk: Id
     position: Annotated[int, Meta(ge=0, le=1000)] = 0
     weight: Annotated[int, Meta(ge=1, le=1000)] = 1

@@ -1,7 +1,7 @@
 """The store port: what everything else may ask of the durable truth.
 
-store.sqlite is the embedded side and the default; tests/store holds the contract that every side
-passes. A method either does all of what it says or raises a StoreError and changes nothing.
+store.sqlite is the embedded side and the default; tests/test_store.py holds the contract that every
+side passes. A method either does all of what it says or raises a StoreError and changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

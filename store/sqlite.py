@@ -33,6 +33,9 @@ BUSY_TIMEOUT_MS: Final = 5000
 MASKS: Final[dict[str, tuple[str, ...]]] = {
     "barred": get_args(NumberClass), "device_kinds": get_args(DeviceKind),
 }
+#: Fields that hold the id of a row of the table of that name.
+_REFERENCES: Final = frozenset(
+    {"tenant", "user", "ring_group", "activity", "schedule", "trunk", "area"})
 _JSON_FIELDS: Final = ("rules", "sources")
 _encode = msgspec.json.Encoder().encode
 
@@ -110,12 +113,12 @@ def table_of(row: Row) -> str:
 
 def _refusal(error: sqlite3.IntegrityError, table: str, deleting: bool) -> StoreError:
     text = str(error)
+    if "index 'forward_event'" in text:
+        return Conflict("the user has a forwarding for this event already", "event")
     unique = re.search(r"UNIQUE constraint failed: (.*)", text)
     if unique:
         field = unique[1].split(",")[-1].split(".")[-1].strip()
         return Conflict(f"{table}: this {field} is taken", field)
-    if "index 'forward_event'" in text:
-        return Conflict("the user has a forwarding for this event already", "event")
     if "FOREIGN KEY" in text:
         if deleting:
             return StillReferenced(f"{table}: something still points at it")
@@ -130,6 +133,8 @@ class SqliteReader:
         self._db = connection
 
     def get(self, table: str, id_: int) -> Row:
+        if not 0 < id_ < 1 << 62:
+            raise NotFound(f"no {table} {id_}")
         columns = ", ".join(columns_of(table))
         values = self._db.execute(
             f"SELECT {columns} FROM {table} WHERE id = ?", (id_,)).fetchone()  # noqa: S608
@@ -167,6 +172,7 @@ class SqliteWriter(SqliteReader):
     def create(self, row: Row) -> Row:
         table = table_of(row)
         columns = columns_of(table)
+        self._check_references(row, table)
         values = _to_values(row, table)
         if not row.id:
             values[columns.index("id")] = None
@@ -181,6 +187,7 @@ class SqliteWriter(SqliteReader):
     def replace(self, row: Row) -> Row:
         table = table_of(row)
         before = self.get(table, row.id)
+        self._check_references(row, table)
         sets = ", ".join(f"{name} = ?" for name in columns_of(table))
         self._run(table, f"UPDATE {table} SET {sets} WHERE id = ?",  # noqa: S608
                   [*_to_values(row, table), row.id])
@@ -193,6 +200,25 @@ class SqliteWriter(SqliteReader):
         self._run(table, f"DELETE FROM {table} WHERE id = ?", [id_], deleting=True)  # noqa: S608
         self.changes.append(Change(table=table, id=id_, before=msgspec.to_builtins(before),
                                    after=None))
+
+    def _check_references(self, row: Row, table: str) -> None:
+        # The database refuses a broken reference too, but does not say which field it is.
+        tenant = getattr(row, "tenant", None)
+        for field, target in fields_of(table):
+            value = getattr(row, field)
+            if target and value is not None:
+                self._check_reference(f"{field}.user", "user", value.user, tenant)
+                self._check_reference(f"{field}.group", "ring_group", value.group, tenant)
+            elif field in _REFERENCES:
+                self._check_reference(field, field, value, tenant)
+
+    def _check_reference(self, field: str, to: str, id_: int | None, tenant: int | None) -> None:
+        if id_ is None:
+            return
+        owned = to not in ("tenant", "trunk", "area")
+        equal = {"id": id_} | ({"tenant": tenant} if owned else {})
+        if not self.find(to, limit=1, **equal):
+            raise BrokenReference(f"there is no {to.replace('ring_', '')} {id_}", field)
 
     def _run(self, table: str, statement: str, values: Sequence[Any],
              deleting: bool = False) -> sqlite3.Cursor:

@@ -174,7 +174,7 @@ class Exchange:
                   address: str) -> bytes:
         call_id = f"reg-{user}-{port}-{secrets.token_hex(4)}"
         return (f"REGISTER sip:{self.settings.domain} SIP/2.0\r\n"
-                f"Via: SIP/2.0/UDP {address}:{{port}};branch=z9hG4bK{secrets.token_hex(8)};rport\r\n"
+                f"Via: SIP/2.0/UDP {address}:{{port}};branch=z9hG4bK{call_id};rport\r\n"
                 f"From: <sip:{user}@{self.settings.domain}>;tag={secrets.token_hex(4)}\r\n"
                 f"To: <sip:{user}@{self.settings.domain}>\r\nCall-ID: {call_id}\r\n"
                 f"CSeq: {cseq} REGISTER\r\nContact: <sip:{user}@{address}:{port}>\r\n"

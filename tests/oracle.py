@@ -348,8 +348,10 @@ class _Call:
         if schedule and not schedule_open(schedule, self.now):
             if number.closed_target is None:
                 raise Refused(Reason.CLOSED_HOURS)
-            return number.closed_target
-        return number.target
+            closed: Target = number.closed_target
+            return closed
+        target: Target | None = number.target
+        return target
 
     # -- a user ---------------------------------------------------------------------------------
 
@@ -357,7 +359,7 @@ class _Call:
         """The user's direct or mobile number."""
         for number in self.rows["number"]:
             if number.kind == kind and number.target and number.target.user == user:
-                return number.e164
+                return str(number.e164)
         return ""
 
     def activity(self, user: int) -> Any:

@@ -168,7 +168,7 @@ def test_huge_headers_are_refused_at_once() -> None:
         start = time.perf_counter()
         assert digest.parse("Digest " + filling) == {}
         assert time.perf_counter() - start < 0.1
-    for filling in ("a" * 1000, "a =" * 330, 'a="' * 330, 'a="\\' * 250, " " * 1000, "a" + " " * 999):
+    for filling in ("a" * 1000, "a =" * 330, 'a="' * 330, 'a="\\' * 250, "a" + " " * 999):
         start = time.perf_counter()
         digest.parse("Digest " + filling)
         assert time.perf_counter() - start < 0.1, filling[:4]

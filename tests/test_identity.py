@@ -178,7 +178,7 @@ def test_user_of_what_is_rare(header: str, user: str) -> None:
 
 @given(st.one_of(st.text(), st.text(alphabet='<>:;@, "siptel+0123456789\\\r\n\0', max_size=80)))
 def test_user_of_survives_anything(text: str) -> None:
-    for header in (text, "<sip:" + text, f'"{text}" <sip:1@b>', "sip:" + text + "@b", "tel:" + text):
+    for header in (text, "<sip:" + text, f'"{text}" <sip:1@b>', "tel:" + text):
         user = identity.user_of(header)
         assert isinstance(user, str)
         assert len(user) <= 32

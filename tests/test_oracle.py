@@ -15,10 +15,11 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routing_core import build
+from routing_core import build, overlay
 from routing_core.codes import Cause, Display, Kind, Reason, Source
+from routing_core.decision import Decision
 from routing_core.explain import explain
-from routing_core.kernel import Decision, Kernel
+from routing_core.kernel import Kernel
 from routing_core.live import Live, format_live, live_size
 from routing_core.rows import COLUMNS, DEVICE_KINDS, SORTED
 from routing_core.snapshot import Snapshot
@@ -438,28 +439,28 @@ def overlay_of(world: World) -> bytearray:
     """Every row published on its own over an empty base."""
     rows = {table: sorted_rows(world, table) for table in world.rows}
     changes: list[dict[tuple[str, int], bytes]] = [
-        {("routes", 0): build.pack_routes([row for row in rows["route"] if not row[0]])}]
+        {("routes", 0): overlay.pack_routes([row for row in rows["route"] if not row[0]])}]
     for row in rows["tenant"]:
-        changes.append(build.pack_tenant(row, [it for it in rows["route"] if it[0] == row[0]]))
+        changes.append(overlay.pack_tenant(row, [it for it in rows["route"] if it[0] == row[0]]))
     for row in rows["user"]:
         own = [(it[2], it[0]) for it in rows["number"] if it[3] == "user" and it[4] == row[0]]
-        changes.append(build.pack_user(
+        changes.append(overlay.pack_user(
             row, [it for it in rows["device"] if it[1] == row[0]],
             [it for it in rows["forward"] if it[0] == row[0]], own,
             any(it[0] == row[0] for it in rows["caller_rule"])))
     for row in rows["ring_group"]:
-        changes.append(build.pack_group(row, [it for it in rows["member"] if it[0] == row[0]]))
+        changes.append(overlay.pack_group(row, [it for it in rows["member"] if it[0] == row[0]]))
     for table in ("user", "ring_group"):
-        changes += [build.pack_extension(row[1], row[2], table.removeprefix("ring_"), row[0])
+        changes += [overlay.pack_extension(row[1], row[2], table.removeprefix("ring_"), row[0])
                     for row in rows[table] if row[2]]
-    for table, pack in (("device", build.pack_device), ("number", build.pack_number),
-                        ("activity", build.pack_activity), ("schedule", build.pack_schedule),
-                        ("trunk", build.pack_trunk), ("area", build.pack_area)):
+    for table, pack in (("device", overlay.pack_device), ("number", overlay.pack_number),
+                        ("activity", overlay.pack_activity), ("schedule", overlay.pack_schedule),
+                        ("trunk", overlay.pack_trunk), ("area", overlay.pack_area)):
         changes += [pack(row) for row in rows[table]]
-    changes += [build.pack_caller_rule(*row) for row in rows["caller_rule"]]
-    buffer = bytearray(build.overlay_size(1 << 18))
-    build.format_overlay(buffer, 1, 1)
-    writer = build.OverlayWriter(buffer)
+    changes += [overlay.pack_caller_rule(*row) for row in rows["caller_rule"]]
+    buffer = bytearray(overlay.overlay_size(1 << 18))
+    overlay.format_overlay(buffer, 1, 1)
+    writer = overlay.OverlayWriter(buffer)
     for change in changes:
         writer.publish(change, 1)
     return buffer

@@ -1,0 +1,86 @@
+"""What decide() says: a Decision, for the edge to carry out and for people to read."""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint64_t
+
+from routing_core.codes cimport HIDDEN, ORIGINAL
+from routing_core.layout cimport SHORT
+
+
+def number_text(uint64_t number):
+    """"+46..." of an E.164 number, "112" of a short one, "" of none."""
+    if number == 0:
+        return ""
+    if number & SHORT():
+        return str(number ^ SHORT())
+    return f"+{number}"
+
+
+cdef class Decision:
+    """What the edge is to do with the call, until something happens.
+
+    kind: a Kind. Relay: ring `targets` for ring_s seconds, all at once (parallel; also the trunks
+    of an outgoing call, which are tried in order). Handover: `service` is the id for call control.
+    Reject: `code` and `reason`. Emergency: as Relay, to `trunks`. `trail` comes back with the
+    cause when the attempt fails.
+    """
+
+    @property
+    def targets(self):
+        """[(Endpoint, id of device or trunk, user id or 0)]"""
+        return [(self.target_kind[i], self.target_id[i], self.target_user[i])
+                for i in range(self.n)]
+
+    @property
+    def trail(self):
+        return PyBytes_FromStringAndSize(<char *>&self.t, sizeof(Trail))
+
+    @property
+    def shown_number(self):
+        """The number to display, as text; "" when hidden or inside the company."""
+        return number_text(self.shown)
+
+    @property
+    def number_to_dial(self):
+        return number_text(self.number)
+
+    @property
+    def called_number(self):
+        return number_text(self.t.called)
+
+    @property
+    def caller_number(self):
+        """The original outside caller, as text; "" when there is none."""
+        return number_text(self.t.caller)
+
+    @property
+    def diverters(self):
+        """The forwarders' numbers, the latest first (RFC 5806)."""
+        return [number_text(self.t.diverted[i]) for i in range(self.t.n_diverted - 1, -1, -1)
+                if self.t.diverted[i]]
+
+    @property
+    def forwarded(self):
+        return self.t.n_diverted > 0
+
+    @property
+    def hidden(self):
+        return self.display == HIDDEN or (self.display == ORIGINAL and self.shown == 0)
+
+    @property
+    def caller_user(self):
+        return self.t.caller_user
+
+    @property
+    def service_id(self):
+        return self.service
+
+    @property
+    def location(self):
+        return self.location_text or ""
+
+    def key(self):
+        """Everything that makes two decisions the same, as one tuple."""
+        return (self.kind, self.reason, self.code, self.ring_s, self.parallel, self.display,
+                self.tenant, self.record, self.shown, self.number, self.service, self.group,
+                tuple(self.targets), self.trail)
