@@ -77,10 +77,13 @@ class Publisher:
 
     def _start(self) -> None:
         generation = mapping.generation_in_force(self.state)
+        same_boot = _same_boot(self.state)
         try:
             mapping.open_snapshot(self.state, generation)
             self.overlay = mapping.open_overlay(self.state, generation)
             self.generation = generation
+            if not same_boot:
+                raise SnapshotError("the machine was restarted: what was not synced may be lost")
             behind = self.store.revision() - self.overlay.revision
             if not 0 <= behind <= CATCH_UP:
                 raise SnapshotError(f"{behind} revisions behind")
@@ -264,6 +267,16 @@ class Publisher:
         except NotFound:
             return f"{table} {id_}"
         return f"{table.replace('ring_', '')} {row.name}"
+
+
+def _same_boot(state: Path) -> bool:
+    """Whether the machine has run since this was asked last. Overlays are not synced: after a
+    power failure they may lack pages."""
+    now = Path("/proc/sys/kernel/random/boot_id").read_text()
+    path = state / "boot"
+    before = path.read_text() if path.exists() else ""
+    path.write_text(now)
+    return now == before
 
 
 def _touched(table: str, id_: int, row: dict[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -62,14 +62,24 @@ class Recordings:
         tenant = record.tenant if record else 0
         day = datetime.datetime.fromtimestamp(pcap.stat().st_mtime, datetime.UTC)
         name = Path("recordings") / f"{day:%Y-%m-%d}" / f"{uid}.flac"
+        known = self._indexed(uid)
+        if known:  # taken before a crash, or a second capture of one call
+            name = name.with_name(f"{uid}-{pcap.stem[-16:]}.flac")
         try:
             done = convert(pcap, metadata, self.state / name)
         except BadCapture as error:
             log.warning("recording cannot be read", pcap=pcap.name, error=str(error))
             pcap.rename(pcap.with_suffix(".unreadable"))
+            text.unlink(missing_ok=True)
             return None
         made = None
-        if done:
+        if done and known:
+            if done.sha256 == known.sha256:
+                done.path.unlink()
+                made = known
+            else:
+                log.warning("second recording of a call", uid=uid, path=str(name))
+        elif done:
             made = Recording(uid=uid, tenant=tenant, path=str(name), started_ms=done.started_ms,
                              duration_ms=done.duration_ms, bytes=done.bytes, sha256=done.sha256,
                              complete=metadata.ended)
@@ -77,6 +87,12 @@ class Recordings:
         pcap.unlink(missing_ok=True)
         text.unlink(missing_ok=True)
         return made
+
+    def _indexed(self, uid: str) -> Recording | None:
+        try:
+            return self.store.recording(uid)
+        except NotFound:
+            return None
 
     def _call_of(self, uid: str, call_id: str) -> CallRecord | None:
         # rtpengine writes our uid at the end of a call; when it was killed, there is the call-id.

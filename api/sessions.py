@@ -76,7 +76,7 @@ class Sessions:
 
     async def _bye(self, uri: str, routes: str, headers: str) -> None:
         try:
-            await self.edge.call("tm.t_uac_start", "BYE", uri, routes or ".", ".", headers, ".")
+            await self.edge.call("tm.t_uac_start", "BYE", uri, routes or ".", ".", headers)
         except EdgeRpcError as error:
             log.info("bye not sent", error=str(error))
 

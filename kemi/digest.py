@@ -24,8 +24,13 @@ STALE: Final = "stale"
 WRONG: Final = "wrong"
 
 
+def _bytes(text: str) -> bytes:
+    # What was no UTF-8 on the wire must not raise; it is no right answer either.
+    return text.encode("utf-8", "replace")
+
+
 def _mark(key: bytes, stamp: str, source: str) -> str:
-    return hmac.new(key, f"{stamp}|{source}".encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.new(key, _bytes(f"{stamp}|{source}"), hashlib.sha256).hexdigest()[:32]
 
 
 def new_nonce(key: bytes, now: int, source: str) -> str:
@@ -62,16 +67,16 @@ def check(fields: dict[str, str], *, key: bytes, realm: str, password: str, meth
     stamp = nonce[:8]
     if hashed is None or fields.get("realm") != realm or fields.get("qop") != "auth":
         return WRONG
-    if not hmac.compare_digest(nonce[8:].encode(), _mark(key, stamp, source).encode()):
+    if not hmac.compare_digest(_bytes(nonce[8:]), _mark(key, stamp, source).encode()):
         return STALE  # perhaps of another address, after a change of network
 
     def digest(text: str) -> str:
-        return hashed(text.encode()).hexdigest()
+        return hashed(_bytes(text)).hexdigest()
 
     ha1 = digest(f"{fields.get('username', '')}:{realm}:{password}")
     ha2 = digest(f"{method}:{fields.get('uri', '')}")
     expected = digest(f"{ha1}:{nonce}:{fields.get('nc', '')}:{fields.get('cnonce', '')}:auth:{ha2}")
-    if not hmac.compare_digest(expected.encode(), fields.get("response", "").lower().encode()):
+    if not hmac.compare_digest(expected.encode(), _bytes(fields.get("response", "").lower())):
         return WRONG
     try:
         issued = int(stamp, 16)

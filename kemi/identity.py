@@ -4,11 +4,15 @@ Pure: texts in, texts out. RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), R
 (Diversion), RFC 7044 (History-Info), RFC 6442 (Geolocation).
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_URI = re.compile(
+    r"(?:^|<)\s*(?:sips?:([^@:;<>\s]+)[^@<>\s]*@|tel:([^;<>\s]+))", re.IGNORECASE)
 ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
 
 
@@ -67,7 +71,7 @@ def for_trunk(trunk: Mapping[str, object], *, domain: str, shown: str, caller: s
         steps = [f"<{uri(number)}>;index=1{'.1' * depth}"
                  for depth, number in enumerate(reversed(diverters))]
         target = f"sip:{in_format(called, number_format, country_code)}@{host}"
-        steps.append(f"<{target}>;index=1{'.1' * len(diverters)};mp=1")
+        steps.append(f"<{target}>;index=1{'.1' * len(diverters)};mp=1{'.1' * (len(diverters) - 1)}")
         headers.append("History-Info: " + ", ".join(steps))
     if location:
         headers += [f"Geolocation: <{location}>", "Geolocation-Routing: yes"]
@@ -91,8 +95,9 @@ def for_phone(number: str, hidden: bool, domain: str) -> Identity | None:
 
 
 def user_of(contact: str) -> str:
-    """The user part of the first URI in a header, at most 32 characters; "" when none."""
-    uri = contact.partition("<")[2] or contact
-    scheme, _, rest = uri.partition(":")
-    user = rest.partition("@")[0].partition(";")[0]
-    return user[:32] if scheme.strip().lower() in ("sip", "sips", "tel") else ""
+    """The user part of the first URI in a header, at most 32 characters; "" when none.
+
+    Takes a name-addr (RFC 3261 section 25.1) or a bare URI, sip, sips or tel.
+    """
+    found = _URI.search(_QUOTED.sub("", contact[:512]))
+    return (found[1] or found[2])[:32] if found else ""

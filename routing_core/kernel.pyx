@@ -108,7 +108,7 @@ cdef class Kernel(World):
         self.now = now
         self.trace = trace
         self.n_reads = 0
-        d.revision = self.snapshot.current_revision()
+        d.revision = self.snapshot.pin()
         if trail is not None and PyBytes_GET_SIZE(trail) == sizeof(Trail):
             memcpy(&self.t, PyBytes_AS_STRING(trail), sizeof(Trail))
             self.random_state = self.t.seed

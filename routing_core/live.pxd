@@ -66,4 +66,4 @@ cdef class Live:
     cdef bint take(self, uint64_t slot, uint64_t nonce, int64_t now_ms, uint32_t lease_until,
                    uint32_t tenant, uint32_t caller) noexcept nogil
     cdef void name_line(self, uint32_t user, uint64_t slot, uint64_t nonce,
-                        int64_t now) noexcept nogil
+                        int64_t now, bint talks) noexcept nogil

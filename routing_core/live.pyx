@@ -27,6 +27,7 @@ cdef enum:
     REF_SLOT_BITS = 24
     CLAIM_PROBES = 4096      # slots looked at before a claim gives up
     LOST = 6                 # an Ended of kemi/names.py
+    ANSWER_SPINS = 10000     # looks at an answer under way before it is taken for dead
 
 
 def live_size(users: int, members: int, trunks: int, slots: int) -> int:
@@ -50,7 +51,7 @@ def format_live(buffer, users: int, members: int, trunks: int, slots: int,
     header.members = members
     header.trunks = trunks
     header.slots = slots
-    header.reserved_slots = reserved_slots
+    header.reserved_slots = min(reserved_slots, slots - 1)
     header.file_size = view.len
     memcpy(header.magic, LIVE_MAGIC, 8)
     PyBuffer_Release(&view)
@@ -70,6 +71,8 @@ cdef class Live:
         cdef LiveHeader *header = <LiveHeader *>self.start
         if memcmp(header.magic, LIVE_MAGIC, 8) != 0 or header.layout != LIVE_LAYOUT:
             raise LiveStateError("not a live file of this layout")
+        if header.slots == 0 or header.reserved_slots >= header.slots:
+            raise LiveStateError("no call slot is left for ordinary calls")
         if header.file_size != <uint64_t>size or live_size(
                 header.users, header.members, header.trunks, header.slots) != size:
             raise LiveStateError(f"{size} bytes do not match the header")
@@ -233,13 +236,14 @@ cdef class Live:
         memset(body.note_size, 0, sizeof(body.note_size))
         vx_store32(&head.state, SETUP)
         if caller:
-            self.name_line(caller, slot, nonce, now_ms // 1000)
+            self.name_line(caller, slot, nonce, now_ms // 1000, True)
         return True
 
-    cdef void name_line(self, uint32_t user, uint64_t slot, uint64_t nonce,
-                        int64_t now) noexcept nogil:
-        # Point one of the user's lines at the slot. A line whose call is over is free; when all
-        # are live, the user is in a call anyway and the line state is right without this one.
+    cdef void name_line(self, uint32_t user, uint64_t slot, uint64_t nonce, int64_t now,
+                        bint talks) noexcept nogil:
+        # Point one of the user's lines at the slot. A line whose call is over is free; then one
+        # that only rings gives way to a call in which the user talks. When all are such calls, the
+        # line state is right without this one.
         cdef uint64_t ref = (nonce >> REF_SLOT_BITS << REF_SLOT_BITS) | (slot + 1)
         cdef uint64_t old, other
         cdef uint64_t *line
@@ -262,6 +266,15 @@ cdef class Live:
                     if SETUP <= state <= ANSWERED:
                         continue
             if vx_cas(line, old, ref):
+                return
+        if not talks:
+            return
+        for i in range(LINES):
+            line = &self.lines[<size_t>user * LINES + i]
+            old = vx_load(line)
+            other = (old & ((1 << REF_SLOT_BITS) - 1)) - 1
+            if other < self.header.slots and vx_load32(&self.heads[other].state) == SETUP \
+                    and self.heads[other].caller != user and vx_cas(line, old, ref):
                 return
 
     def ring(self, uint64_t slot, uint64_t nonce, users, int64_t now_ms, uint32_t lease_until):
@@ -287,7 +300,7 @@ cdef class Live:
                 body.n_rang += 1
         vx_store32(&body.n_ringing, n)
         for user in users:
-            self.name_line(user, slot, nonce, now_ms // 1000)
+            self.name_line(user, slot, nonce, now_ms // 1000, False)
         return True
 
     def ringing_alone(self, uint64_t slot, uint64_t nonce):
@@ -336,9 +349,9 @@ cdef class Live:
             memcpy(body.note[1], <const char *>text, len(text))
             body.note_size[1] = len(text)
         body.n_ringing = 0
-        vx_store32(&head.state, ANSWERED)
+        vx_cas32(&head.state, ANSWERING, ANSWERED)   # fails when it was ended meanwhile
         if answerer:
-            self.name_line(answerer, slot, nonce, now_ms // 1000)
+            self.name_line(answerer, slot, nonce, now_ms // 1000, True)
         return True
 
     def renew(self, uint64_t slot, uint64_t nonce, uint32_t lease_until):
@@ -347,15 +360,22 @@ cdef class Live:
         if head == NULL or not SETUP <= vx_load32(&head.state) <= ANSWERED:
             return False
         head.lease_until = lease_until
+        # A lease that had run out may have cost the call its lines.
+        self.name_line(head.caller, slot, nonce, 0, True)
+        self.name_line(head.answerer, slot, nonce, 0, True)
         return True
 
     def end(self, uint64_t slot, uint64_t nonce, uint32_t code, uint32_t reason, int64_t now_ms):
         """The call is over; True for the one process that says so first."""
         cdef SlotHead *head = self.held(slot, nonce)
-        cdef uint32_t state
+        cdef uint32_t state, _spin
         if head == NULL:
             return False
         state = vx_load32(&head.state)
+        for _spin in range(ANSWER_SPINS):
+            if state != ANSWERING:
+                break
+            state = vx_load32(&head.state)   # an answer takes less than a microsecond
         if state == FREE or state >= ENDING or not vx_cas32(&head.state, state, ENDING):
             return False
         head.ended_ms = now_ms
@@ -368,7 +388,7 @@ cdef class Live:
     def release(self, uint64_t slot, uint64_t nonce):
         """Give the slot back, after its record was written."""
         cdef SlotHead *head = self.held(slot, nonce)
-        if head == NULL or vx_load32(&head.state) != ENDED:
+        if head == NULL or not vx_cas32(&head.state, ENDED, CLAIMED):
             return False
         head.nonce = 0
         vx_store32(&head.state, FREE)
@@ -425,7 +445,12 @@ cdef class Live:
                 head.nonce = 0
                 vx_store32(&head.state, FREE)
             elif head.state == ANSWERING:
+                if head.answered_ms == 0:
+                    head.answered_ms = now_ms
+                head.code = 200
                 vx_store32(&head.state, ANSWERED)
+            elif head.state == ENDED and head.nonce == 0:
+                vx_store32(&head.state, FREE)
             elif head.state == ENDING or head.state == SETUP:
                 if head.state == SETUP:
                     head.reason = LOST

@@ -120,8 +120,8 @@ def open_snapshot(state: Path, generation: int, verify: bool = True) -> Snapshot
     try:
         base = _map(state / f"base.{generation}", writable=False)
         overlay = _map(state / f"overlay.{generation}", writable=False)
-    except FileNotFoundError as error:
-        raise ForeignSnapshot(f"generation {generation} has no {error.filename}") from error
+    except OSError as error:
+        raise ForeignSnapshot(f"generation {generation}: {error}") from error
     return Snapshot(base, overlay, verify)
 
 
@@ -139,7 +139,8 @@ def open_kernel(state: Path, on_refused: Callable[[SnapshotError], None] | None 
             snapshot = open_snapshot(state, generation)
             break
         except SnapshotError as error:
-            last = error
+            if in_force:
+                last = error
             if on_refused:
                 on_refused(error)
     if snapshot is None:

@@ -28,6 +28,8 @@ from routing_core.layout cimport (
 
 from routing_core.errors import OverlayFull
 
+cdef uint64_t NEVER = ~<uint64_t>0     # the version of an entry that is not to be seen
+
 #: What an overlay entry can be about; the values are table numbers of the layout.
 KINDS = {
     "tenant": T_TENANT, "user": T_USER, "device": T_DEVICE, "number": T_NUMBER,
@@ -208,6 +210,17 @@ cdef class OverlayWriter:
         self.start = <char *>view.buf
         self.header = <OverlayHeader *>view.buf
         PyBuffer_Release(&view)
+        self.discard_unfinished()
+
+    cdef discard_unfinished(self):
+        # Entries of a writer that died before it committed must not appear with the next commit.
+        cdef uint64_t at = OVERLAY_HEADER + 8 * OVERLAY_BUCKETS
+        cdef OverlayEntry *entry
+        while at + sizeof(OverlayEntry) <= self.header.used <= self.header.capacity:
+            entry = <OverlayEntry *>(self.start + at)
+            if entry.version > self.header.committed:
+                entry.version = NEVER
+            at += sizeof(OverlayEntry) + (entry.size + 7) // 8 * 8
 
     @property
     def revision(self):
@@ -220,7 +233,7 @@ cdef class OverlayWriter:
     @property
     def fill(self):
         """The used part, 0 to 1."""
-        return self.header.used / self.header.capacity
+        return <double>self.header.used / <double>self.header.capacity
 
     def publish(self, dict changes, uint64_t revision):
         """Make {(kind, key): record, b"" = deleted} visible together, as that revision.
@@ -233,7 +246,9 @@ cdef class OverlayWriter:
         cdef uint32_t kind
         cdef bytes record
         cdef char *head
-        for record in changes.values():
+        for (name, _), record in changes.items():
+            if name not in KINDS:
+                raise KeyError(name)
             needed += sizeof(OverlayEntry) + (len(record) + 7) // 8 * 8
         if self.header.used + needed > self.header.capacity:
             raise OverlayFull(f"{needed} bytes do not fit")

@@ -12,6 +12,7 @@ cdef class Snapshot:
     cdef const BaseHeader *header
     cdef const char *overlay
     cdef const OverlayHeader *changes
+    cdef uint64_t seen        # the committed version that is read now: see pin()
 
     cdef attach(self, overlay)
     cdef const void *changed(self, int kind, uint64_t key, uint32_t *size) noexcept nogil
@@ -34,6 +35,6 @@ cdef class Snapshot:
     cdef uint32_t username(self, uint64_t name_hash) noexcept nogil
     cdef uint32_t source(self, uint64_t source_hash) noexcept nogil
     cdef int caller_rule(self, uint32_t user, uint64_t number) noexcept nogil
-    cdef uint64_t current_revision(self) noexcept nogil
+    cdef uint64_t pin(self) noexcept nogil
 
 cdef uint64_t scaled(uint64_t value, uint64_t count) noexcept nogil

@@ -39,6 +39,10 @@ cdef const char *address_of(object buffer, Py_ssize_t *size) except NULL:
     return start
 
 
+cdef enum:
+    PIN_TRIES = 16           # a commit takes microseconds, a look nanoseconds
+
+
 cdef class Snapshot:
     """A verified base with its overlay.
 
@@ -93,6 +97,7 @@ cdef class Snapshot:
         if changes.capacity != <uint64_t>size:
             raise TornSnapshot("the overlay's size is not its capacity")
         self.overlay_buffer = overlay
+        self.seen = vx_load(&changes.committed)
         self.overlay = start
         self.changes = changes
 
@@ -102,7 +107,7 @@ cdef class Snapshot:
         # The newest committed entry of kind and key; size 0 says that it was deleted.
         if self.changes == NULL:
             return NULL
-        cdef uint64_t committed = vx_load(&self.changes.committed)
+        cdef uint64_t committed = self.seen
         if committed == 0:
             return NULL
         cdef uint64_t bucket = mix(key ^ (<uint64_t>kind << 58)) & (OVERLAY_BUCKETS - 1)
@@ -305,17 +310,27 @@ cdef class Snapshot:
                 at = 0
         return 0
 
-    cdef uint64_t current_revision(self) noexcept nogil:
-        if self.changes != NULL and vx_load(&self.changes.committed) != 0:
-            return vx_load(&self.changes.revision)
-        return self.header.revision
+    cdef uint64_t pin(self) noexcept nogil:
+        # From here on everything is read as of one commit, however many come meanwhile; the
+        # revision of it.
+        cdef uint64_t committed, revision
+        cdef int _tries
+        if self.changes == NULL:
+            return self.header.revision
+        for _tries in range(PIN_TRIES):
+            committed = vx_load(&self.changes.committed)
+            revision = vx_load(&self.changes.revision)
+            self.seen = committed
+            if vx_load(&self.changes.committed) == committed:
+                break
+        return revision if self.seen else self.header.revision
 
     # -- for people ---------------------------------------------------------------------------
 
     @property
     def revision(self):
         """The store revision that this snapshot shows, overlay included."""
-        return self.current_revision()
+        return self.pin()
 
     @property
     def generation(self):

@@ -139,6 +139,7 @@ cdef class World:
 
     def trunk(self, uint32_t trunk):
         """What the edge needs of a trunk, as a dict, or None."""
+        self.snapshot.pin()
         cdef const TrunkRec *row = self.snapshot.trunk(trunk)
         if row == NULL:
             return None
@@ -154,6 +155,7 @@ cdef class World:
 
     def schedule_open(self, uint32_t schedule, int64_t now):
         """(open, index of the deciding rule or a negative reason)."""
+        self.snapshot.pin()
         cdef int32_t by = 0
         cdef bint open_now = is_open(self.snapshot, schedule, now, &by)
         return open_now, by
@@ -162,3 +164,4 @@ cdef class World:
         """Use the snapshot in force, if it is another one."""
         if self.control != NULL and vx_load(self.control) != self.generation:
             self.on_change(self)
+        self.snapshot.pin()

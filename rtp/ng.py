@@ -169,8 +169,8 @@ class NgClient(asyncio.DatagramProtocol):
                 raise MediaTimeout(f"{node.host}:{node.port} does not answer {name}")
         finally:
             self._pending.pop(cookie, None)
-        if reply.get("result") == "error":
-            raise MediaRefused(str(reply.get("error-reason", "no reason given")))
+        if reply.get("result") not in ("ok", "pong"):
+            raise MediaRefused(str(reply.get("error-reason", reply.get("result", "no result"))))
         return reply
 
     async def offer(self, node: Node, call_id: str, from_tag: str, sdp: str,

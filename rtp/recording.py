@@ -266,8 +266,25 @@ def convert(pcap: Path, metadata: Metadata, out: Path) -> Recorded | None:
         return None
     beside = out.with_name(out.name + ".new")
     out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        written = _write(pcap, metadata, beside, first, rate)
+        if written == 0:
+            return None
+        beside.chmod(0o600)
+        with beside.open("rb") as done:
+            digest = hashlib.file_digest(done, "sha256").hexdigest()
+            os.fsync(done.fileno())
+        beside.rename(out)
+    finally:
+        beside.unlink(missing_ok=True)
+    return Recorded(out, round(first.at_s * 1000), written * 1000 // rate, out.stat().st_size,
+                    digest)
+
+
+def _write(pcap: Path, metadata: Metadata, path: Path, first: Packet, rate: int) -> int:
+    """Place every packet; the number of samples written."""
     caller_port = metadata.caller_port
-    with soundfile.SoundFile(beside, "w", samplerate=rate, channels=2, format="FLAC",
+    with soundfile.SoundFile(path, "w", samplerate=rate, channels=2, format="FLAC",
                              subtype="PCM_16") as file:
         window = Window(rate, file.write)
         placers = (Placer(first.at_s, rate), Placer(first.at_s, rate))
@@ -286,11 +303,4 @@ def convert(pcap: Path, metadata: Metadata, out: Path) -> Recorded | None:
             samples = decoders[key].decode(packet.payload)
             if len(samples):
                 window.put(channel, placers[channel].place(packet, CLOCKS[codec]), samples)
-        samples_written = window.finish()
-    beside.chmod(0o600)
-    with beside.open("rb") as done:
-        digest = hashlib.file_digest(done, "sha256").hexdigest()
-        os.fsync(done.fileno())
-    beside.rename(out)
-    return Recorded(out, round(first.at_s * 1000), samples_written * 1000 // rate,
-                    out.stat().st_size, digest)
+        return window.finish()

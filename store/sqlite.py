@@ -216,7 +216,7 @@ class SqliteWriter(SqliteReader):
         if id_ is None:
             return
         owned = to not in ("tenant", "trunk", "area")
-        equal = {"id": id_} | ({"tenant": tenant} if owned else {})
+        equal: dict[str, Any] = {"id": id_} | ({"tenant": tenant} if owned else {})
         if not self.find(to, limit=1, **equal):
             raise BrokenReference(f"there is no {to.replace('ring_', '')} {id_}", field)
 

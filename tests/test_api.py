@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from api.publish import Publisher
 from api.resources import RESOURCES
 from routing_core import mapping
 from routing_core.codes import Kind, Source
+from store import SqliteStore
 from tests.exchange import ROOT, Exchange, refused
 
 addresses = (f"10.9.{host >> 8}.{host & 255}" for host in itertools.count(1))
@@ -542,3 +545,14 @@ def test_a_change_is_in_force_when_it_is_answered(world: SimpleNamespace) -> Non
         decision = kernel.decide(Source.TRUNK, world.trunk, world.company.e164(101),
                                  "+46701112233", now, turn)
         assert decision.kind == Kind.RELAY and {t[2] for t in decision.targets} == {user}, turn
+
+
+def test_after_a_power_failure_a_base_is_compiled_anew(tmp_path: Path) -> None:
+    """Overlays are not synced: what an earlier boot left is not believed."""
+    store = SqliteStore(tmp_path / "vaxel.db")
+    store.migrate()
+    first = Publisher(store, tmp_path).generation
+    assert Publisher(store, tmp_path).generation == first
+    (tmp_path / "boot").write_text("another boot")
+    assert Publisher(store, tmp_path).generation == first + 1
+    mapping.remove_live(tmp_path)

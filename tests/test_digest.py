@@ -191,8 +191,5 @@ def test_any_fields_are_survived(changed: dict[str, str]) -> None:
 def test_bytes_that_are_no_utf8_are_survived(name: str) -> None:
     """They come as lone surrogates when the message is decoded with surrogateescape."""
     text = b"\xff\xfe".decode("utf-8", "surrogateescape")
-    try:
-        found = outcome(digest.parse(header_of(credentials() | {name: text})))
-    except UnicodeEncodeError:
-        pytest.xfail("digest.check raises on lone surrogates")
+    found = outcome(digest.parse(header_of(credentials() | {name: text})))
     assert found in (digest.WRONG, digest.STALE)

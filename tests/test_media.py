@@ -203,8 +203,6 @@ def test_what_is_no_answer_is_ignored() -> None:
     assert reply == {"result": "pong"}
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError,
-                   reason="result 'load limit' has no sdp: KeyError instead of MediaRefused")
 def test_a_node_that_is_full() -> None:
     async def work(client: NgClient, node: Node) -> None:
         with pytest.raises(MediaRefused):

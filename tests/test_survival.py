@@ -146,7 +146,9 @@ def test_rtpengine_killed(own: Exchange, company: Company) -> None:
     recorded = company.main({"kind": "user", "user": bo.user}, record=True)
     with company.phone(anna, answering()) as plain_phone, \
             incoming(own, company.e164(101), talk_ms=4000) as plain, \
-            company.phone(bo, answering()), incoming(own, recorded, talk_ms=60_000):
+            company.phone(bo, answering()) as bo_phone, \
+            Sipp(calling("+46701112233", 200, hangs_up=False), address="127.0.0.2",
+                 remote=own.sip, service=recorded) as bo_line:
         plain_phone.started_receiving("ACK")
         eventually(lambda: media_sessions(own) == 1)
         victim = own.pids("rtpengine")[0]
@@ -160,6 +162,8 @@ def test_rtpengine_killed(own: Exchange, company: Company) -> None:
         # One that did has no media any more: both sides are told.
         eventually(lambda: any(item["ended_by"] == "lost" for item in company.client.get(
             f"{company.base}/calls")["items"]), 20)
+        bo_phone.done(10)
+        bo_line.done(10)
     telephone = company.telephone("103")
     number = company.main({"kind": "user", "user": telephone.user}, 1, record=True)
     with company.phone(telephone, answering()) as phone, incoming(own, number) as line:
