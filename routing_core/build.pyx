@@ -16,7 +16,7 @@ import xxhash
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from routing_core.codes cimport (
@@ -60,6 +60,9 @@ cdef dict COUNTRY_INDEX = {name: i for i, name in enumerate(COUNTRIES)}
 cdef dict ZONE_INDEX = {name: i for i, name in enumerate(ZONES)}
 cdef dict LANGUAGE_INDEX = {name: i for i, name in enumerate(LANGUAGES)}
 cdef dict KIND_INDEX = {name: i for i, name in enumerate(DEVICE_KINDS)}
+cdef enum:
+    SECRET_LETTERS = 26
+
 cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 FIRST_YEAR, LAST_YEAR = 2000, 2050      # of time zones and holidays; outside, the nearest applies
@@ -168,9 +171,29 @@ cdef int add_device(UserRec *r, tuple row) except -1:
     raise RowError("device", "user", f"user {row[1]} has more than {MAX_DEVICES} devices")
 
 
-def read_secret(text: str) -> bytes:
-    """The 16 bytes behind the 26 base32 letters of a device secret."""
-    return base64.b32decode(text.upper() + "======")
+cdef int read_base32(str text, uint8_t *out) except -1:
+    # 26 letters (RFC 4648 section 6, lower case, no padding) to 16 bytes. The library's function
+    # took a third of the time of compiling a million devices.
+    cdef Py_ssize_t size = 0, i
+    cdef const char *c = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef uint32_t bits = 0
+    cdef int have = 0, done = 0, value
+    if size != SECRET_LETTERS:
+        raise RowError("device", "secret", f"{size} letters, not {SECRET_LETTERS}")
+    for i in range(size):
+        if c"a" <= c[i] <= c"z":
+            value = c[i] - c"a"
+        elif c"2" <= c[i] <= c"7":
+            value = c[i] - c"2" + 26
+        else:
+            raise RowError("device", "secret", "a letter that is not base32")
+        bits = (bits << 5 | <uint32_t>value) & 0xFFF
+        have += 5
+        if have >= 8:
+            have -= 8
+            out[done] = <uint8_t>(bits >> have)
+            done += 1
+    return 0
 
 
 def secret_text(secret: bytes) -> str:
@@ -181,15 +204,12 @@ def secret_text(secret: bytes) -> str:
 cdef int fill_device(DeviceRec *r, tuple row) except -1:
     cdef Py_ssize_t size = 0
     cdef const char *name = PyUnicode_AsUTF8AndSize(row[3], &size)
-    cdef bytes secret = read_secret(row[4])
-    if len(secret) != 16:
-        raise RowError("device", "secret", "not 16 bytes")
     r.name_hash = hash_text(name, size)
     r.user = row[1]
     r.area = row[5] or 0
     r.display = choice_of("device", "display", DISPLAYS, row[6])
     r.flags = (D_ENABLED if row[7] else 0) | (DIGESTS.index(row[8]) << D_DIGEST_SHIFT)
-    memcpy(r.secret, <const char *>secret, 16)
+    read_base32(row[4], r.secret)
     return 0
 
 
