@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Debian 12 packages. The compiled modules are loaded by Kamailio's embedded Python, so they are
 # built with Debian's own interpreter.
 RUN_PACKAGES := kamailio kamailio-python3-modules kamailio-tls-modules kamailio-websocket-modules \
-	kamailio-sqlite-modules kamailio-extra-modules rtpengine-daemon baresip-core openssl \
+	kamailio-sqlite-modules rtpengine-daemon baresip-core openssl \
 	python3-venv python3-dev gcc libc6-dev
 TEST_PACKAGES := sip-tester procps
 

@@ -41,8 +41,7 @@ class Keeper:
         self.edge = edge
         self.media = media
         self.collector = Collector(self.live, self.store)
-        self.sessions = Sessions(self.live, edge, settings["domain"],
-                                 f"sip:{settings['address']}:{settings['sip_port']}")
+        self.sessions = Sessions(self.live, edge)
         self.trunks = Trunks(self.live, self.store, edge)
         self.recordings = Recordings(state, SqliteStore(state / "vaxel.db"))  # in a thread
 

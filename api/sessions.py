@@ -28,11 +28,9 @@ YOUNG_MS = 5000
 class Sessions:
     """Watches the calls in progress."""
 
-    def __init__(self, live: Live, edge: EdgeRpc, domain: str, edge_uri: str) -> None:
+    def __init__(self, live: Live, edge: EdgeRpc) -> None:
         self.live = live
         self.edge = edge
-        self.domain = domain
-        self.edge_uri = edge_uri
         self._missing: dict[tuple[int, int], int] = {}
 
     async def expire(self, now_ms: int) -> int:
@@ -74,15 +72,15 @@ class Sessions:
             await asyncio.gather(*(self._bye(*side) for side in byes(call)))
         return True
 
-    async def _bye(self, uri: str, routes: str, headers: str) -> None:
+    async def _bye(self, uri: str, headers: str) -> None:
         try:
-            await self.edge.call("tm.t_uac_start", "BYE", uri, routes or ".", ".", headers)
+            await self.edge.call("tm.t_uac_start", "BYE", uri, ".", ".", headers)
         except EdgeRpcError as error:
             log.info("bye not sent", error=str(error))
 
 
-def byes(call: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(request URI, next hop or "", headers) of a BYE to each side of an answered call."""
+def byes(call: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(request URI, headers) of a BYE to each side of an answered call."""
     try:
         setup = msgspec.json.decode(call["setup"])
         answer = msgspec.json.decode(call["answer"])
@@ -96,5 +94,5 @@ def byes(call: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         uri = contact.partition("<")[2].partition(">")[0] or contact
         headers = (f"From: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n"
                    "CSeq: 2000000 BYE\r\nReason: SIP;cause=408;text=\"Session lost\"\r\n")
-        found.append((uri, "", headers))
+        found.append((uri, headers))
     return found

@@ -20,13 +20,11 @@ class Context(msgspec.Struct, omit_defaults=True):
     nonce: int
     uid: str
     trail: str = ""
-    cause_count: int = 0
     users: list[int] = []  # of each branch, in the order they were sent
     to_trunk: bool = False
     inside: bool = False  # the caller is a device
     trunk: int = 0
     trunks: list[int] = []  # still to be tried
-    ring_s: int = 0
     number: str = ""
     shown: str = ""
     caller: str = ""

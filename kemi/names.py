@@ -10,7 +10,6 @@ ROUTE_PARAM: Final = "vx"
 OWN_HEADERS: Final = "x-vaxel-"
 
 FLAG_NAT_BRANCH: Final = 6  # usrloc's nat_bflag
-FLAG_PING_BRANCH: Final = 7
 
 #: A phone that does not say anything to an INVITE for this long is unreachable.
 DEVICE_SILENCE_MS: Final = 4000

@@ -182,7 +182,6 @@ class Relay:
             context.by_ack = False
         context.users = context.users + users
         KSR.tm.t_set_fr(decision.ring_s * 1000, DEVICE_SILENCE_MS)
-        context.ring_s = decision.ring_s
         if context.inside and decision.display == Display.EXTENSION:
             context.shown = decision.shown_number.lstrip("+")
         self.calls.ring(context, sorted(set(users)), now)

@@ -178,4 +178,3 @@ cpdef enum Skip:
     NO_DEVICE = 4
     DISABLED = 5
     OVER_LIMIT = 6
-    ALREADY_TRIED = 7

@@ -170,4 +170,3 @@ class Skip(IntEnum):
     NO_DEVICE = 4
     DISABLED = 5
     OVER_LIMIT = 6
-    ALREADY_TRIED = 7

@@ -227,6 +227,13 @@ class Sipp:
                            self.trace(), re.DOTALL)
         return [text for text in found if text.startswith(start)]
 
+    def first_time(self, direction: str, start: str) -> float:
+        """When the first such message was "sent" or "received", seconds of the day."""
+        found = re.search(r"-{10,} \d+-\d+-\d+ (\d+):(\d+):([\d.]+)\s*\n\S+ message "
+                          + direction + r"[^\n]*\n\n" + re.escape(start), self.trace())
+        assert found, f"{start} was not {direction}:\n{self.trace()[:2000]}"
+        return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
+
     def started_receiving(self, start: str, seconds: float = 5) -> str:
         """The first message received that begins so; waits for it."""
         until = time.monotonic() + seconds
