@@ -11,11 +11,12 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # Debian 12 packages. The compiled modules are loaded by Kamailio's embedded Python, so they are
 # built with Debian's own interpreter.
 RUN_PACKAGES := kamailio kamailio-python3-modules kamailio-tls-modules kamailio-websocket-modules \
-	kamailio-sqlite-modules rtpengine-daemon baresip-core openssl \
-	python3-venv python3-dev gcc libc6-dev
-TEST_PACKAGES := sip-tester procps
+	kamailio-sqlite-modules rtpengine-daemon janus baresip-core openssl espeak-ng ffmpeg \
+	libsofia-sip-ua-dev pkg-config python3-venv python3-dev gcc libc6-dev
+TEST_PACKAGES := sip-tester procps iproute2
 
-SOURCES := $(wildcard routing_core/*.pyx routing_core/*.pxd kemi/*.py benchmarks/*.pyx)
+SOURCES := $(wildcard routing_core/*.pyx routing_core/*.pxd kemi/*.py benchmarks/*.pyx \
+	callcontrol/sofia/*.pyx callcontrol/sofia/*.pxd)
 
 .PHONY: run test bench lint install install-test build clean help
 
@@ -29,12 +30,12 @@ test: install-test
 	@$(BIN)/python -m pytest -q $(TESTS)
 
 bench: install-test
-	@for name in kernel publish edge; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done
+	@for name in kernel publish edge callcontrol; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done
 
 lint: install-test
 	@$(BIN)/python -m ruff check .
-	@$(BIN)/python -m mypy routing_core kemi rtp store api vaxel benchmarks
-	@$(BIN)/cython-lint routing_core benchmarks
+	@$(BIN)/python -m mypy routing_core kemi rtp store callcontrol api vaxel benchmarks
+	@$(BIN)/cython-lint routing_core callcontrol benchmarks
 
 install: $(VENV)/.packages $(VENV)/.python build
 
@@ -73,7 +74,8 @@ $(VENV)/.built: setup.py $(SOURCES) | $(VENV)/.python
 	@touch $@
 
 clean:
-	rm -rf build $(VENV) routing_core/*.c routing_core/*.so kemi/*.c kemi/*.so benchmarks/*.c benchmarks/*.so
+	rm -rf build $(VENV) routing_core/*.c routing_core/*.so kemi/*.c kemi/*.so benchmarks/*.c benchmarks/*.so \
+		callcontrol/sofia/*.c callcontrol/sofia/*.so
 
 define packages
 missing=""; for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' \
@@ -84,6 +86,6 @@ if [ -n "$$missing" ]; then \
 	echo "== Debian packages:$$missing"; \
 	$(SUDO) apt-get update -q && \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -q --no-install-recommends $$missing || exit 1; \
-	[ ! -d /run/systemd/system ] || $(SUDO) systemctl disable -q --now kamailio rtpengine-daemon || true; \
+	[ ! -d /run/systemd/system ] || $(SUDO) systemctl disable -q --now kamailio rtpengine-daemon janus || true; \
 fi
 endef

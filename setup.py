@@ -1,6 +1,8 @@
 """Compiles the kernel. VAXEL_DEBUG=1 builds it with bounds checks, assertions and no optimiser."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -15,13 +17,29 @@ sources = [
     *(path for path in sorted(Path("kemi").glob("*.py"))
       if path.name not in ("__init__.py", "script.py")),
 ]
+HOW = ["-O0", "-g"] if DEBUG else ["-O2", "-fno-strict-aliasing"]
 extensions = [
-    Extension(
-        ".".join(path.with_suffix("").parts),
-        [str(path)],
-        extra_compile_args=["-O0", "-g"] if DEBUG else ["-O2", "-fno-strict-aliasing"],
-    )
+    Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=HOW)
     for path in sources
+]
+
+
+def pkg_config(what: str) -> list[str]:
+    """Flags of the SIP stack's package; its absence is said in one line."""
+    try:
+        return subprocess.run(  # noqa: S603
+            [shutil.which("pkg-config") or "/usr/bin/pkg-config", what, "sofia-sip-ua"],
+            check=True, text=True, stdout=subprocess.PIPE).stdout.split()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit("libsofia-sip-ua-dev and pkg-config are missing: run make install"
+                         ) from error
+
+
+extensions += [
+    Extension(".".join(path.with_suffix("").parts), [str(path)],
+              extra_compile_args=[*HOW, *pkg_config("--cflags")],
+              extra_link_args=pkg_config("--libs"))
+    for path in sorted(Path("callcontrol").glob("**/*.pyx"))
 ]
 
 setup(

@@ -14,9 +14,13 @@ from sanic.log import LOGGING_CONFIG_DEFAULTS
 
 from api.calls import calls
 from api.context import Parts, operator_only, parts_of, whole
+from api.control import control
 from api.errors import as_problem
 from api.errors import respond as problem_response
+from api.events import events
 from api.live import live
+from api.mailboxes import mailboxes
+from api.prompts import prompts
 from api.publish import Publisher
 from api.resources import resources, respond
 from routing_core import mapping
@@ -27,7 +31,7 @@ log = structlog.get_logger()
 MAX_BODY = 1 << 20
 
 
-def build_app(state: Path, operator_key: str) -> Sanic[Any, Any]:
+def build_app(state: Path, operator_key: str, control_processes: int = 1) -> Sanic[Any, Any]:
     """The application, ready to run; opens store and snapshot when the server starts."""
     app: Sanic[Any, Any] = Sanic("vaxel", configure_logging=False,
                                  log_config=LOGGING_CONFIG_DEFAULTS)
@@ -36,6 +40,10 @@ def build_app(state: Path, operator_key: str) -> Sanic[Any, Any]:
     app.config.FALLBACK_ERROR_FORMAT = "json"
     app.blueprint(resources)
     app.blueprint(live)
+    app.blueprint(prompts)
+    app.blueprint(mailboxes)
+    app.blueprint(events)
+    app.blueprint(control)
     app.blueprint(calls)
 
     @app.before_server_start
@@ -43,7 +51,8 @@ def build_app(state: Path, operator_key: str) -> Sanic[Any, Any]:
         store = SqliteStore(state / "vaxel.db")
         store.migrate()
         publisher = Publisher(store, state)
-        app.ctx.parts = Parts(store, publisher, mapping.open_kernel(state), state, operator_key)
+        app.ctx.parts = Parts(store, publisher, mapping.open_kernel(state), state, operator_key,
+                              control_processes)
 
     @app.after_server_stop
     async def close_parts(app: Sanic[Any, Any]) -> None:
@@ -83,6 +92,8 @@ def build_app(state: Path, operator_key: str) -> Sanic[Any, Any]:
                     for name in ("secret", "digest"):
                         if row and row.get(name):
                             row[name] = "hidden"
+                    if row and change.table == "service" and row["settings"].get("pin"):
+                        row["settings"]["pin"] = "hidden"
         return respond({"items": found})
 
     return app
@@ -94,7 +105,7 @@ def main() -> None:
     parser.add_argument("state", type=Path)
     state = parser.parse_args().state.resolve()
     settings = json.loads((state / "settings.json").read_text())
-    app = build_app(state, settings["api_key"])
+    app = build_app(state, settings["api_key"], settings["control_processes"])
     app.run(settings["address"], settings["api_port"], single_process=True, motd=False,
             access_log=False)
 

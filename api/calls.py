@@ -8,7 +8,7 @@ import msgspec
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import file_stream
 
-from api.context import check_tenant, operator_only, parts_of, whole
+from api.context import check_tenant, flag, operator_only, parts_of, whole
 from api.errors import Problem, invalid, no_such
 from api.explanation import as_asked, explain_call, replay
 from api.resources import respond
@@ -28,11 +28,12 @@ def _visible(request: Request, uid: str) -> CallRecord:
 
 @calls.get("/tenants/<tenant:int>/calls")
 async def of_tenant(request: Request, tenant: int) -> HTTPResponse:
-    """A company's calls, the newest first."""
+    """A company's calls, the newest first; with legs=true those that are part of another too."""
     parts = parts_of(request)
     check_tenant(parts.who(request), tenant)
     return respond({"items": parts.store.calls(
-        tenant=tenant, before_ms=whole(request, "before", 1 << 62, 0, 1 << 62),
+        tenant=tenant, legs=flag(request, "legs"),
+        before_ms=whole(request, "before", 1 << 62, 0, 1 << 62),
         limit=whole(request, "limit", 100, 1, 1000))})
 
 
@@ -56,13 +57,16 @@ async def newest(request: Request) -> HTTPResponse:
     """The newest calls of everybody, for the operator."""
     parts = parts_of(request)
     operator_only(parts.who(request))
-    return respond({"items": parts.store.calls(limit=whole(request, "limit", 100, 1, 1000))})
+    return respond({"items": parts.store.calls(legs=flag(request, "legs"),
+                                               limit=whole(request, "limit", 100, 1, 1000))})
 
 
 @calls.get("/calls/<uid:str>")
 async def one(request: Request, uid: str) -> HTTPResponse:
-    """A call record."""
-    return respond(_visible(request, uid))
+    """A call record, with its legs."""
+    record = _visible(request, uid)
+    legs = [leg for leg in parts_of(request).store.legs(uid) if leg.tenant == record.tenant]
+    return respond(msgspec.to_builtins(record) | {"legs": legs})
 
 
 @calls.get("/calls/<uid:str>/recording")

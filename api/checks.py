@@ -10,10 +10,11 @@ from typing import Any
 
 import phonenumbers
 
-from api import schedules
+from api import schedules, services
 from api.errors import invalid, no_such
 from api.publish import plans
 from routing_core import mapping
+from store.links import targets_of
 from store.model import (
     Area,
     Device,
@@ -24,6 +25,7 @@ from store.model import (
     Route,
     Row,
     Schedule,
+    Service,
     Target,
     Tenant,
     Trunk,
@@ -31,6 +33,8 @@ from store.model import (
 )
 from store.sqlite import SqliteWriter
 
+#: Tables that share a company's short numbers.
+EXTENSIONS = ("user", "ring_group", "service")
 MAX_DEVICES, MAX_MEMBERS, MAX_FORWARDS = 6, 64, 60
 _PLANS = plans()
 _LIMITS = {"user": mapping.LIVE_USERS, "member": mapping.LIVE_MEMBERS,
@@ -53,9 +57,10 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
         case Tenant():
             _tenant(row, writer)
         case User():
-            _extension(row.tenant, row.extension, "ring_group", writer)
+            _extension("user", row.tenant, row.extension, writer)
+            _target("colleague", row.colleague, writer)
         case RingGroup():
-            _extension(row.tenant, row.extension, "user", writer)
+            _extension("ring_group", row.tenant, row.extension, writer)
             for field in ("no_answer", "nobody"):
                 _target(field, getattr(row, field), writer)
             _way_out(row.id, "no_answer", writer)
@@ -77,6 +82,11 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
                 raise invalid("ring_group", f"a group has at most {MAX_MEMBERS} members")
             if not row.device_kinds:
                 raise invalid("device_kinds", "no telephone of the member would ring")
+        case Service():
+            _extension("service", row.tenant, row.extension, writer)
+            for field, target in targets_of(row.settings):
+                _target(field, target, writer)
+            services.check(row, writer)
         case Schedule():
             schedules.check(row)
         case Trunk():
@@ -118,19 +128,21 @@ def _tenant(row: Tenant, writer: SqliteWriter) -> None:
         e164 = getattr(row, field)
         if e164 and not writer.find("number", tenant=row.id, e164=e164):
             raise invalid(field, f"{e164} is not a number of the company")
+    _target("attendant", row.attendant, writer)
     plan = _PLANS[row.country]
     for short in (*plan["emergency"], *plan["special"]):
-        for table in ("user", "ring_group"):
+        for table in EXTENSIONS:
             if writer.find(table, limit=1, tenant=row.id, extension=short):
                 raise invalid("country", f"{short} is an extension of the company, and a public "
                               f"short number in {row.country}")
 
 
-def _extension(tenant: int, extension: str | None, other: str, writer: SqliteWriter) -> None:
+def _extension(table: str, tenant: int, extension: str | None, writer: SqliteWriter) -> None:
     if extension is None:
         return
-    if writer.find(other, tenant=tenant, extension=extension):
-        raise invalid("extension", f"{extension} is taken by a {other.replace('ring_', '')}")
+    for other in EXTENSIONS:
+        if other != table and writer.find(other, limit=1, tenant=tenant, extension=extension):
+            raise invalid("extension", f"{extension} is taken by a {other.replace('ring_', '')}")
     owner: Any = writer.get("tenant", tenant)
     plan = _PLANS[owner.country]
     if extension in plan["emergency"] or extension in plan["special"]:
@@ -140,14 +152,12 @@ def _extension(tenant: int, extension: str | None, other: str, writer: SqliteWri
 def _target(field: str, target: Target | None, writer: SqliteWriter) -> None:
     if target is None:
         return
-    wanted = {"user": "user", "group": "group", "number": "text", "service": "text"}.get(
+    wanted = {"user": "user", "group": "group", "number": "text", "service": "service"}.get(
         target.kind)
-    for part in ("user", "group", "text"):
+    for part in ("user", "group", "service", "text"):
         if (getattr(target, part) is not None) != (part == wanted):
             raise invalid(f"{field}.{part}", f"a target of kind {target.kind} "
                           + ("needs it" if part == wanted else "does not have it"))
-    if target.kind == "service":
-        raise invalid(f"{field}.kind", "this exchange has no services yet")
     if target.kind == "number" and not re.fullmatch(
             r"\+[1-9][0-9]{5,14}", target.text or "", re.ASCII):
         raise invalid(f"{field}.text", "an E.164 number with +")
@@ -164,10 +174,7 @@ def _way_out(group: int, field: str, writer: SqliteWriter) -> None:
     if row.no_answer or row.nobody or writer.find("member", limit=1, ring_group=group):
         return
     used = field not in ("", "no_answer") or any(
-        writer.find(table, limit=1, **{f"{name}_group": group})
-        for table, name in (("number", "target"), ("number", "closed_target"),
-                            ("forward", "target"), ("ring_group", "no_answer"),
-                            ("ring_group", "nobody")))
+        pointer.table != "member" for pointer in writer.pointing_at("ring_group", group, 100))
     if used:
         raise invalid(field or "ring_group", f"calls go to the group {row.name!r}, which has no "
                       "members and nowhere else to send them")

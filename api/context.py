@@ -10,7 +10,8 @@ from sanic import Request
 
 from api.errors import Problem
 from api.publish import Publisher
-from routing_core import Kernel
+from api.watch import Watch
+from routing_core import Kernel, handover
 from store import SqliteStore
 from store.model import ApiKey
 
@@ -26,12 +27,18 @@ class Parts:
     """Composed once, in api/app.py."""
 
     def __init__(self, store: SqliteStore, publisher: Publisher, kernel: Kernel, state: Path,
-                 operator_key: str) -> None:
+                 operator_key: str, control_processes: int = 1) -> None:
         self.store = store
         self.publisher = publisher
         self.kernel = kernel
         self.state = state
+        self.control_processes = control_processes
+        self.events = Watch(store.last_event)
         self._operator_digest = key_digest(operator_key)
+
+    def control_order(self, tenant: int) -> list[int]:
+        """The processes of call control, the one that a company's calls go to first."""
+        return handover.preferred(tenant, list(range(self.control_processes)))
 
     def who(self, request: Request) -> Who:
         """The caller, by the key in Authorization: Bearer; Problem 401."""
@@ -82,3 +89,11 @@ def whole(request: Request, name: str, default: int, low: int, high: int) -> int
     if not (len(text) <= 19 and text.isascii() and text.isdecimal() and low <= int(text) <= high):
         raise Problem(422, "invalid", f"{name} is a number from {low} to {high}", name)
     return int(text)
+
+
+def flag(request: Request, name: str) -> bool:
+    """A query parameter that is true or false; Problem 422."""
+    value = request.args.get(name, "false")
+    if value not in ("true", "false"):
+        raise Problem(422, "invalid", f"{name} is true or false", name)
+    return bool(value == "true")

@@ -13,7 +13,7 @@ from routing_core.explain import explain, reason_code, reason_text
 from routing_core.live import format_live, live_size
 from routing_core.rows import COLUMNS
 from store.model import CallRecord
-from store.sqlite import row_values
+from store.rows import row_values
 
 #: What an explained call's attempts end with, so that the whole way is shown.
 MAX_ATTEMPTS = 12
@@ -128,14 +128,14 @@ def replay(parts: Parts, record: CallRecord) -> dict[str, Any]:
         if facts == "cut":
             steps.append({"faithful": False, "why": "the record was cut: too many observations"})
             break
-        kind, source, called, calling, now, seed, wanted, trail, cause, observed = facts
+        kind, source, called, calling, now, seed, wanted, trail, cause, observed, *owned = facts
         if observed is None:
             steps.append({"faithful": False, "why": "more was observed than is kept"})
             continue
         trace: list[Any] = []
         decision, faithful = kernel.replay(
             bytes.fromhex(observed), kind, source, called, calling, now, seed, wanted,
-            bytes.fromhex(trail) if trail else None, cause, trace)
+            bytes.fromhex(trail) if trail else None, cause, trace, bool(owned and owned[0]))
         steps.append({"faithful": faithful} | describe(parts, decision, trace, record.tenant))
     return {"uid": record.uid, "revision": record.revision, "steps": steps,
             "faithful": all(step["faithful"] for step in steps)}

@@ -1,8 +1,9 @@
 """The keeper: what has to be looked after while calls run. python -m api.keeper STATE
 
 Writes call records, ends dead sessions, probes media nodes and trunks, registers trunks, converts
-recordings. Every job is a loop of its own; a job that fails is logged and tried again, and does not
-stop the others. Killed at any moment, it goes on where it was.
+recordings and voice messages, sends mail and webhook calls. Every job is a loop of its own; a job
+that fails is logged and tried again, and does not stop the others. Killed at any moment, it goes on
+where it was.
 """
 
 import argparse
@@ -11,16 +12,18 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import structlog
 
+from api.deliveries import Deliveries
+from api.deposits import Deposits
 from api.edge_rpc import EdgeRpc, EdgeRpcError
 from api.recordings import Recordings
 from api.records import Collector
 from api.sessions import Sessions
 from api.trunks import Trunks
 from routing_core import mapping
+from rtp import audio
 from rtp.errors import MediaError
 from rtp.ng import NgClient, Node
 from store import SqliteStore
@@ -28,22 +31,28 @@ from store import SqliteStore
 log = structlog.get_logger()
 
 COLLECT_S, MEDIA_S, TRUNKS_S, SESSIONS_S, RECORDINGS_S = 0.1, 0.2, 1.0, 2.0, 1.0
+CONTROL_S = 0.5
+DELIVERIES_S, TIDY_S = 1.0, 600.0
+#: Events are kept so long, and so many of them.
+EVENTS_MS, EVENTS = 30 * 24 * 3_600_000, 1_000_000
 
 
 class Keeper:
     """The jobs and what they share."""
 
-    def __init__(self, state: Path, settings: dict[str, Any], edge: EdgeRpc,
-                 media: NgClient) -> None:
+    def __init__(self, state: Path, edge: EdgeRpc, media: NgClient,
+                 deliveries: Deliveries) -> None:
         self.state = state
         self.live = mapping.open_live(state)
-        self.store = SqliteStore(state / "vaxel.db")
+        self.store = deliveries.store
+        self.deliveries = deliveries
         self.edge = edge
         self.media = media
         self.collector = Collector(self.live, self.store)
         self.sessions = Sessions(self.live, edge)
         self.trunks = Trunks(self.live, self.store, edge)
         self.recordings = Recordings(state, SqliteStore(state / "vaxel.db"))  # in a thread
+        self.purge = Deposits(state, SqliteStore(state / "vaxel.db"))  # in another
 
     async def collect(self) -> None:
         """Records of ended calls."""
@@ -84,8 +93,13 @@ class Keeper:
         if known is not None:
             await self.sessions.media_gone(known, now_ms)
 
+    async def watch_control(self) -> None:
+        """See sessions.py."""
+        await self.sessions.control_gone(time.time_ns() // 1_000_000)
+
     async def take_recordings(self) -> None:
         """See recordings.py; converting is done in a thread, one at a time."""
+        everything = True
         for i, node in enumerate(self.media.nodes):
             folder = self.state / "media" / f"node{i}"
             found = self.recordings.finished(folder)
@@ -93,16 +107,36 @@ class Keeper:
                 known = set(await self.media.calls(node))
                 found += self.recordings.left_behind(folder, known, time.time())
             except MediaError:
-                pass
+                everything = False
             for text, pcap in found:
                 await asyncio.to_thread(self.recordings.take, text, pcap, time.time())
+
+        if everything:  # what is left has no capture
+            await asyncio.to_thread(self.recordings.deposits.give_up, time.time_ns() // 1_000_000)
+
+    async def send(self) -> None:
+        """See deliveries.py."""
+        self.deliveries.start_due()
+
+    async def tidy(self) -> None:
+        """Remove what nobody needs any more."""
+        now_ms = time.time_ns() // 1_000_000
+        for _ in range(100):
+            if not self.store.purge_events(now_ms - EVENTS_MS, EVENTS):
+                break
+            await asyncio.sleep(0)
+        self.deliveries.purge()
+        await asyncio.to_thread(self.purge.purge, now_ms)
+        await asyncio.to_thread(audio.sweep, self.state / "prompts", time.time())
 
     async def run(self) -> None:
         """All jobs, until cancelled."""
         await asyncio.gather(
             _every(COLLECT_S, self.collect), _every(MEDIA_S, self.probe_media),
             _every(TRUNKS_S, self.look_at_trunks), _every(SESSIONS_S, self.watch_sessions),
-            _every(RECORDINGS_S, self.take_recordings))
+            _every(CONTROL_S, self.watch_control),
+            _every(RECORDINGS_S, self.take_recordings), _every(DELIVERIES_S, self.send),
+            _every(TIDY_S, self.tidy))
 
 
 async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
@@ -118,8 +152,10 @@ async def _main(state: Path) -> None:
     settings = json.loads((state / "settings.json").read_text())
     nodes = [Node("127.0.0.1", settings["media_port"] + i)
              for i in range(settings["media_nodes"])]
-    async with EdgeRpc(settings["rpc_port"]) as edge, NgClient(nodes) as media:
-        await Keeper(state, settings, edge, media).run()
+    store = SqliteStore(state / "vaxel.db")
+    async with (EdgeRpc(settings["rpc_port"]) as edge, NgClient(nodes) as media,
+                Deliveries(state, store, settings) as deliveries):
+        await Keeper(state, edge, media, deliveries).run()
 
 
 def main() -> None:

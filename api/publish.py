@@ -26,8 +26,8 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 ORDER = {
     "tenant": "id", "user": "id", "device": "id", "number": "id", "activity": "id",
     "forward": "user, id", "ring_group": "id", "member": "ring_group, priority, id",
-    "schedule": "id", "trunk": "id", "route": "ifnull(tenant, 0), id", "area": "id",
-    "caller_rule": "id",
+    "service": "id", "schedule": "id", "trunk": "id", "route": "ifnull(tenant, 0), id",
+    "area": "id", "caller_rule": "id",
 }
 #: How worn an overlay may be before a new base is compiled beside it.
 WORN = 0.25
@@ -240,6 +240,15 @@ class Publisher:
             records.update(overlay.pack_extension(row[1], row[2], "group", id_))
         return records
 
+    def _service(self, id_: int) -> Records:
+        row = self._row("service", id_)
+        if row is None:
+            return {("service", id_): b""}
+        records: Records = overlay.pack_service(row)
+        if row[2] is not None:
+            records.update(overlay.pack_extension(row[1], row[2], "service", id_))
+        return records
+
     def _schedule(self, id_: int) -> Records:
         row = self._row("schedule", id_)
         return {("schedule", id_): b"", ("rules", id_): b""} if row is None \
@@ -281,7 +290,8 @@ def _same_boot(state: Path) -> bool:
 
 def _touched(table: str, id_: int, row: dict[str, Any]) -> Iterable[tuple[str, Any]]:
     """(what to pack anew, its key) when a row comes, goes or changes."""
-    if table in ("tenant", "user", "activity", "ring_group", "schedule", "trunk", "area"):
+    if table in ("tenant", "user", "activity", "ring_group", "schedule", "trunk", "area",
+                 "service"):
         yield table, id_
     elif table == "device":
         yield "device", id_
@@ -301,8 +311,8 @@ def _touched(table: str, id_: int, row: dict[str, Any]) -> Iterable[tuple[str, A
 
 def _gone(table: str, row: dict[str, Any]) -> Records:
     """Entries under a key that the row had; what has the key now comes after and wins."""
-    if table in ("user", "ring_group") and row["extension"] is not None:
-        kind = "user" if table == "user" else "group"
+    if table in ("user", "ring_group", "service") and row["extension"] is not None:
+        kind = "group" if table == "ring_group" else table
         return dict.fromkeys(overlay.pack_extension(row["tenant"], row["extension"], kind, 1), b"")
     if table == "device":
         return {("username", overlay.text_hash(row["username"])): b""}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from api.deposits import Deposits
 from rtp.errors import BadCapture
 from rtp.recording import Metadata, convert, read_metadata
 from store import NotFound, SqliteStore
@@ -31,6 +32,7 @@ class Recordings:
     def __init__(self, state: Path, store: SqliteStore) -> None:
         self.state = state
         self.store = store
+        self.deposits = Deposits(state, store)
 
     def finished(self, node_dir: Path) -> list[tuple[Path, Path]]:
         """[(text, pcap)] that rtpengine has closed."""
@@ -55,6 +57,11 @@ class Recordings:
         metadata = read_metadata(text.read_text(errors="replace")) if text.exists() else \
             Metadata(str(pcap), "", read_metadata("").codecs, 0, False)
         record = self._call_of(metadata.uid, call_id_of(pcap))
+        call_id = "" if metadata.uid else call_id_of(pcap)
+        message = self.deposits.message_of(_uids(metadata.uid, call_id, record), call_id)
+        if message is not None:
+            self.deposits.take(message, metadata, text, pcap)
+            return None
         if record is None and now_s - pcap.stat().st_mtime < RECORD_WAIT_S:
             return None  # the call's record comes first, and says whose it is
         uid = record.uid if record else metadata.uid or \
@@ -100,6 +107,15 @@ class Recordings:
             return self.store.call(uid)
         except NotFound:
             return self.store.call_by_call_id(call_id)
+
+
+def _uids(uid: str, call_id: str, record: CallRecord | None) -> list[str]:
+    """The uids by which a capture may be a message's. rtpengine tells ours at the end of a call;
+    when it was killed, there is the call-id, which has the uid in it or leads to the call."""
+    if uid:
+        return [uid]
+    return [*re.findall(r"(?<![0-9a-f])[0-9a-f]{28}(?![0-9a-f])", call_id),
+            *((record.uid, record.conversation) if record else ())]
 
 
 def _pcap_of(node_dir: Path, text: Path) -> Path:

@@ -46,7 +46,7 @@ def record_of(call: Mapping[str, Any], uid: str) -> CallRecord:
         code=call["code"], ended_by=ENDED_BY[min(call["reason"], len(ENDED_BY) - 1)],
         recorded=bool(answer.get("record") and answer.get("media")),
         revision=setup.get("revision", 0), decisions=decisions,
-        call_id=setup.get("call_id", ""))
+        call_id=setup.get("call_id", ""), conversation=str(setup.get("conversation") or ""))
 
 
 def _note(text: bytes, empty: Any = None) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sanic import Blueprint, HTTPResponse, Request
 
+from api import services
 from api.checks import check, check_deleted, visible
 from api.context import Who, check_tenant, key_digest, operator_only, parts_of, whole
 from api.errors import Problem
@@ -20,6 +21,8 @@ from store.sqlite import SqliteWriter
 resources = Blueprint("resources", url_prefix="/v1")
 
 HIDDEN = {"device": ("secret",), "trunk": ("secret",), "api_key": ("digest",)}
+#: What only the exchange itself sets.
+MADE = {"api_key": ("digest", "created_ms"), "prompt": ("sha256", "duration_ms")}
 MAX_PAGE = 1000
 
 
@@ -47,6 +50,8 @@ RESOURCES = (
     Resource("schedules", "schedule", True),
     Resource("groups", "ring_group", True),
     Resource("members", "member", True, ("ring_group", "user")),
+    Resource("prompts", "prompt", True),
+    Resource("services", "service", True, ("kind", "extension")),
 )
 
 
@@ -55,7 +60,7 @@ def shown(table: str, row: Row) -> dict[str, Any]:
     body: dict[str, Any] = msgspec.to_builtins(row)
     for name in HIDDEN.get(table, ()):
         body.pop(name, None)
-    return body
+    return services.shown(body) if table == "service" else body
 
 
 def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> HTTPResponse:
@@ -83,12 +88,13 @@ def _prepare(resource: Resource, body: dict[str, Any], tenant: int | None,
              now_ms: int) -> tuple[Row, dict[str, Any]]:
     """The row that a creation asks for, and what is shown only now."""
     once: dict[str, Any] = {}
-    for name in ("id", *(("tenant",) if resource.owned else ()),
-                 *(("digest", "created_ms") if resource.table == "api_key" else ())):
+    for name in ("id", *(("tenant",) if resource.owned else ()), *MADE.get(resource.table, ())):
         if name in body:
             raise Problem(422, "invalid", f"{name} is not the caller's to set", name)
     if resource.owned:
         body["tenant"] = tenant
+    if resource.table == "service":
+        services.take_pin(body)
     if resource.table == "device":
         body.setdefault("secret", secret_text(secrets.token_bytes(16)))
         once["secret"] = body["secret"]
@@ -151,13 +157,16 @@ def _add(resource: Resource) -> None:
         who = parts.who(request)
         _allowed(resource, who, tenant)
         patch = read_body(request)
-        for name in ("id", "tenant", "digest", "created_ms", *HIDDEN.get(table, ())):
+        for name in ("id", "tenant", *MADE.get(table, ()), *HIDDEN.get(table, ())):
             if name in patch and not (table == "trunk" and name == "secret"):
                 raise Problem(422, "invalid", f"{name} cannot be changed", name)
+        if table == "service":
+            services.take_pin(patch)
         made: list[Row] = []
 
         def work(writer: SqliteWriter) -> None:
             before = visible(writer.get(table, id_), tenant)
+            services.keep_pin(patch, before)
             row = msgspec.convert(msgspec.to_builtins(before) | patch, TABLES[table])
             made.append(writer.replace(row))
             check(table, row, writer, before)

@@ -1,8 +1,9 @@
 """Calls that nobody speaks of any more are ended, on both sides (session drop on timeout).
 
-Evidence of an answered call: a request inside it, which renews its lease; and, when its media goes
+Evidence of an answered call: a request inside it, which renews its lease; when its media goes
 through rtpengine, that rtpengine still knows it (it forgets a call without media after a minute,
-and all of them when it is killed).
+and all of them when it is killed); and, when call control holds it, that the process which took it
+is still at work.
 """
 
 import asyncio
@@ -23,6 +24,9 @@ LOST = 6  # kemi.names.Ended.LOST
 MISSES = 2
 #: A call younger than this may not have reached rtpengine's list yet.
 YOUNG_MS = 5000
+#: A call control that hangs for so long is believed to be dead, and its calls with it. (One that
+#: was killed is started again within a second, and then it is known.)
+HUNG_MS = 10_000
 
 
 class Sessions:
@@ -61,6 +65,27 @@ class Sessions:
                 ended += await self.drop(slot, nonce, call, now_ms, "its media is gone")
         self._missing = missing
         return ended
+
+    async def control_gone(self, now_ms: int) -> int:
+        """End the calls of call control processes that have died, answered or not."""
+        ended = 0
+        for slot, nonce in self.live.calls(SlotState.SETUP, SlotState.ANSWERED):
+            call = self.live.call(slot, nonce)
+            setup = msgspec.json.decode(call["setup"] or b"{}") if call else {}
+            if not call or not setup.get("born") \
+                    or self.live.control(setup["control"], now_ms, HUNG_MS) == setup["born"]:
+                continue
+            ended += await self.drop(slot, nonce, call, now_ms, "its call control is gone")
+            if call["state"] == SlotState.SETUP:
+                await self._cancel(setup)
+        return ended
+
+    async def _cancel(self, setup: Mapping[str, Any]) -> None:
+        """An INVITE that nobody will answer."""
+        try:
+            await self.edge.call("tm.cancel", str(setup["call_id"]), str(setup["cseq"]))
+        except EdgeRpcError as error:
+            log.info("not cancelled", error=str(error))
 
     async def drop(self, slot: int, nonce: int, call: Mapping[str, Any], now_ms: int,
                    why: str) -> bool:

@@ -21,6 +21,7 @@ class Context(msgspec.Struct, omit_defaults=True):
     uid: str
     trail: str = ""
     users: list[int] = []  # of each branch, in the order they were sent
+    devices: list[int] = []  # likewise, of a call that call control made
     to_trunk: bool = False
     inside: bool = False  # the caller is a device
     trunk: int = 0
@@ -36,12 +37,19 @@ class Context(msgspec.Struct, omit_defaults=True):
     record: bool = False
     emergency: bool = False
     challenged: bool = False
+    owned: bool = False  # call control made this call
+    control: int = -1  # the process of call control at its end
+    controls: list[int] = []  # those still to be tried
     sent: bool = False  # the transaction exists
     by_ack: bool = False  # one user rings and no media node is used: the ACK tells of the answer
 
 
 encode_context = msgspec.json.Encoder().encode
 decode_context = msgspec.json.Decoder(Context).decode
+
+
+#: In the place of a call's slot: a subscription, whose nonce is call control's word on its Call-ID.
+WATCH_SLOT: Final = 0xFFFFFF
 
 
 class Mark(NamedTuple):
@@ -51,6 +59,11 @@ class Mark(NamedTuple):
     nonce: int
     media: bool
     by_ack: bool
+
+
+def watch_mark(nonce: int) -> str:
+    """The Record-Route parameter of a subscription."""
+    return f";{ROUTE_PARAM}={WATCH_SLOT:x}.{nonce:x}"
 
 
 def mark_text(context: Context) -> str:

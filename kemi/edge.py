@@ -13,7 +13,8 @@ from typing import Any
 
 import KSR
 
-from kemi.calls import Calls, read_mark
+from kemi.calls import WATCH_SLOT, Calls, read_mark
+from kemi.control import Control
 from kemi.identity import user_of
 from kemi.media import Media, has_sdp
 from kemi.names import FLAG_NAT_BRANCH, OWN_HEADERS, Counter, Ended
@@ -21,9 +22,11 @@ from kemi.relay import Relay
 from kemi.source import Caller, Sources
 from routing_core import SnapshotError
 from routing_core.codes import Source
+from routing_core.handover import Order
 from routing_core.mapping import open_kernel
 
-METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, MESSAGE"
+METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, " \
+    "SUBSCRIBE, MESSAGE"
 #: Header names that a first look at the raw message searches for, in lower case.
 ROUTE_HEADER = "\nroute:"
 
@@ -42,10 +45,12 @@ class Edge:
         self.method = ""
         self.trunk = 0
         self.raw = ""
+        self.from_control = False
+        self.order: Order | None = None
         self.steps: list[Callable[[], bool]] = [
             self.hops, self.inside_dialog, self.cancel, self.flood, self.retransmission,
             self.sane, self.known_method, self.own_headers, self.options, self.register,
-            self.invite,
+            self.subscribe, self.invite,
         ]
 
     def child_init(self, rank: int) -> int:
@@ -57,7 +62,8 @@ class Edge:
         self.sources = Sources(self.kernel, self.domain, bytes.fromhex(self.settings["key"]))
         self.calls = Calls(self.live)
         self.media = Media(self.live)
-        self.relay = Relay(self.kernel, self.calls, self.media, self.domain)
+        self.control = Control(self.live, self.settings)
+        self.relay = Relay(self.kernel, self.calls, self.media, self.control, self.domain)
         return 0
 
     def snapshot_refused(self, error: SnapshotError) -> None:
@@ -174,6 +180,14 @@ class Edge:
         if mark is None or KSR.rr.loose_route() < 0:
             self.nobodys()
             return True
+        if mark.slot == WATCH_SLOT:
+            if mark.nonce != self.control.watch_nonce(KSR.pv.get("$ci")):
+                self.nobodys()
+                return True
+            KSR.force_rport()
+            KSR.nathelper.handle_ruri_alias()
+            KSR.tm.t_relay()
+            return True
         if mark.by_ack and method in ("ACK", "BYE"):
             self.calls.answer_by_ack(mark, now, KSR.hdr.get("To" if method == "ACK" else "From"),
                                      KSR.pv.gete("$ru"))
@@ -216,7 +230,8 @@ class Edge:
     def flood(self) -> bool:
         """Too many requests of an address that is no trunk's are dropped without an answer."""
         self.trunk = self.sources.trunk()
-        if self.trunk or KSR.pike.pike_check_req() > 0:
+        self.from_control = not self.trunk and self.control.sends()
+        if self.trunk or self.from_control or KSR.pike.pike_check_req() > 0:
             return False
         self.live.count(Counter.FLOOD)
         return True
@@ -230,7 +245,7 @@ class Edge:
 
     def known_method(self) -> bool:
         """Refuse what the edge does not do outside a call."""
-        if self.method in ("INVITE", "REGISTER", "OPTIONS"):
+        if self.method in ("INVITE", "REGISTER", "OPTIONS", "SUBSCRIBE"):
             return False
         KSR.hdr.append_to_reply(f"Allow: {METHODS}\r\n")
         KSR.sl.sl_send_reply(405, "Method Not Allowed")
@@ -239,9 +254,13 @@ class Edge:
     def own_headers(self) -> bool:
         """Headers of ours and preset routes that come from outside are worth nothing."""
         self.raw = KSR.pv.gete("$mb").lower()
+        self.order = None
         if OWN_HEADERS in self.raw:
+            if self.from_control:
+                self.order = self.control.order(time.time())
             KSR.textops.remove_hf_re(f"^{OWN_HEADERS}")
-            self.live.count(Counter.FORGED)
+            if self.order is None:
+                self.live.count(Counter.FORGED)
         if ROUTE_HEADER in self.raw:
             KSR.hdr.remove("Route")
         return False
@@ -272,6 +291,22 @@ class Edge:
             KSR.sl.send_reply(500, "Server Internal Error")
         return True
 
+    def subscribe(self) -> bool:
+        """A telephone wants to be told of a colleague's line or of its mailbox: call control does
+        that, for telephones of ours only."""
+        if self.method != "SUBSCRIBE":
+            return False
+        KSR.force_rport()
+        caller = self.sources.device("SUBSCRIBE")
+        if caller is None:
+            self.sources.challenge(407)
+            return True
+        self.mend_contact()
+        KSR.hdr.remove("Proxy-Authorization")
+        self.relay.subscribe(caller.device, caller.user, self.kernel.tenant_of(caller.user),
+                             KSR.pv.get("$rU") or "")
+        return True
+
     def invite(self) -> bool:
         """A new call: who is it, what is wanted, what does the kernel say."""
         if self.method != "INVITE":
@@ -279,6 +314,11 @@ class Edge:
         KSR.force_rport()
         called = KSR.pv.get("$rU") or ""
         trunk = self.trunk  # the step flood() has looked
+        order = self.order
+        if order is not None:
+            self.relay.new_call(order.source_kind, order.source, order.called, order.calling,
+                                order.wanted, False, order)
+            return True
         if trunk:
             self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(self.raw), None,
                                 False)

@@ -13,6 +13,10 @@ FLAG_NAT_BRANCH: Final = 6  # usrloc's nat_bflag
 
 #: A phone that does not say anything to an INVITE for this long is unreachable.
 DEVICE_SILENCE_MS: Final = 4000
+#: A call control process that does not: the next one is tried.
+CONTROL_SILENCE_MS: Final = 1500
+#: What call control does with a call before it answers takes no longer.
+CONTROL_SETUP_MS: Final = 230_000
 #: A trunk that does not: the next one is tried.
 TRUNK_SILENCE_MS: Final = 2500
 #: How long a trunk that did not answer is tried last.
@@ -40,6 +44,8 @@ class Counter(IntEnum):
     TRUNK_FAILED = 9
     NOT_OURS = 10
     ANSWERED = 11
+    HANDED_OVER = 12
+    NO_CONTROL = 13
 
 
 class Ended(IntEnum):

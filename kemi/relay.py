@@ -9,11 +9,14 @@ from typing import Any, Final
 import KSR
 import msgspec
 
-from kemi.calls import Calls, Context, decode_context, encode_context, mark_text
+from kemi.calls import Calls, Context, decode_context, encode_context, mark_text, watch_mark
+from kemi.control import Control
 from kemi.identity import Identity, for_colleague, for_phone, for_trunk, in_format, user_of
 from kemi.media import Media, has_sdp
 from kemi.names import (
     AVP_CONTEXT,
+    CONTROL_SETUP_MS,
+    CONTROL_SILENCE_MS,
     DEVICE_SILENCE_MS,
     FLAG_NAT_BRANCH,
     MAX_DECISIONS,
@@ -22,9 +25,10 @@ from kemi.names import (
     Counter,
     Ended,
 )
-from routing_core import Decision, Kernel
+from routing_core import Decision, Kernel, handover
 from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, Source
 from routing_core.explain import reason_text
+from routing_core.handover import Handover, Order
 from routing_core.rows import FORMATS, TRANSPORTS
 
 #: What a phone's answer means to the rules of the called user.
@@ -32,6 +36,8 @@ CAUSES: Final = {486: Cause.BUSY_HERE, 600: Cause.BUSY_HERE, 603: Cause.DECLINED
                  403: Cause.DECLINED, 408: Cause.NO_ANSWER, 487: Cause.NO_ANSWER}
 #: Answers of a trunk after which the next trunk is tried: it, not the called person, failed.
 TRUNK_FAULTS: Final = frozenset({408, 500, 501, 502, 503, 504})
+#: In an answer to call control: who it is that answered.
+ANSWERER: Final = "X-Vaxel-Answerer"
 #: Codes of a failed outgoing call that the caller gets as they are.
 PASSED_ON: Final = frozenset({404, 410, 480, 484, 486, 600, 603, 604})
 
@@ -52,46 +58,75 @@ class Facts(msgspec.Struct, array_like=True):
     trail: str | None = None
     cause: int = 0
     observed: str | None = None
+    owned: bool = False
 
 
 class Relay:
     """From decision to SIP and back with the outcome."""
 
-    def __init__(self, kernel: Kernel, calls: Calls, media: Media, domain: str) -> None:
+    def __init__(self, kernel: Kernel, calls: Calls, media: Media, control: Control,
+                 domain: str) -> None:
         self.kernel = kernel
         self.live = kernel.live
         self.calls = calls
         self.media = media
+        self.control = control
         self.domain = domain
 
     # -- a new call ---------------------------------------------------------------------------
 
     def new_call(self, source_kind: int, source: int, called: str, calling: str,
-                 wanted: str | None, nat: bool) -> None:
-        """Decide and carry it out."""
+                 wanted: str | None, nat: bool, order: Order | None = None) -> None:
+        """Decide and carry it out. order: what call control says of a call that it makes."""
         now = time.time()
         chance = os.urandom(24)
         seed = int.from_bytes(chance[:8])
-        decision = self.kernel.decide(source_kind, source, called, calling, int(now), seed, wanted)
-        facts = Facts(source_kind, source, called, calling, int(now), seed, wanted)
+        trail = handover.trail_bytes(order.trail) if order and order.trail else None
+        owned = order is not None
+        decision = self.kernel.decide(source_kind, source, called, calling, int(now), seed, wanted,
+                                      trail, Cause.FIRST, None, owned)
+        facts = Facts(source_kind, source, called, calling, int(now), seed, wanted,
+                      trail.hex() if trail else None, Cause.FIRST, None, owned)
         context = Context(slot=-1, nonce=int.from_bytes(chance[8:16]) | 1,
                           uid=f"{int(now * 1000):012x}{chance[16:].hex()}")
-        context.inside = source_kind == Source.DEVICE
+        if order is not None and order.main:
+            context.uid = order.conversation
+        context.owned = owned
+        context.inside = owned or source_kind == Source.DEVICE
         context.emergency = decision.kind == Kind.EMERGENCY
-        context.slot = self.calls.begin(context.nonce, now, decision.tenant, decision.caller_user,
-                                        context.emergency)
+        # The line of whoever calls is named by the call's first slot, not by call control's.
+        context.slot = self.calls.begin(context.nonce, now, decision.tenant,
+                                        0 if owned else decision.caller_user, context.emergency)
         self.live.count(Counter.CALLS)
         if context.slot < 0:
             self.live.count(Counter.NO_SLOT)
             KSR.hdr.append_to_reply("Retry-After: 5\r\n")
             KSR.sl.sl_send_reply(503, "No Room For Another Call")
             return
-        self.note_setup(context, decision, source_kind, source, called, calling)
-        context.media = (decision.anchor or nat) and has_sdp()
-        context.record = decision.record
+        self.note_setup(context, decision, source_kind, source, called, calling, order)
+        # Call control has a media session of its own, and records in it.
+        context.media = (decision.anchor or nat) and not owned and decision.kind != Kind.HANDOVER \
+            and has_sdp()
+        context.record = decision.record and not owned
         if context.media:
             context.media = self.media.offer(context, KSR.is_WS() or False)
         self.carry_out(context, decision, facts, now)
+
+    def subscribe(self, device: int, user: int, tenant: int, called: str) -> None:
+        """To call control, with our word on whose telephone asks."""
+        now = time.time()
+        controls = self.control.at_work(tenant, now)
+        if not controls:
+            KSR.sl.send_reply(503, "Service Unavailable")
+            return
+        word = self.control.seal(Handover(
+            int(now), "", tenant, 0, 0, Source.DEVICE, device, called[:32], "", None, "", False, 0,
+            user, ""))
+        KSR.hdr.append(f"{handover.DECISION}: {word}\r\n")
+        KSR.rr.record_route()
+        KSR.rr.add_rr_param(watch_mark(self.control.watch_nonce(KSR.pv.get("$ci"))))
+        KSR.seturi(self.control.uri(controls[0]))
+        KSR.tm.t_relay()
 
     @staticmethod
     def watch(context: Context) -> None:
@@ -104,17 +139,21 @@ class Relay:
             KSR.tm.t_on_reply("ksr_reply_plain")
 
     def note_setup(self, context: Context, decision: Decision, source_kind: int, source: int,
-                   called: str, calling: str) -> None:
+                   called: str, calling: str, order: Order | None) -> None:
         """What the call's record, and a BYE of ours, will need."""
         get = KSR.pv.gete
-        self.live.note(context.slot, context.nonce, 0, msgspec.json.encode({
+        setup = {
             "uid": context.uid, "source": source_kind, "id": source,
             "caller": calling if source_kind == Source.TRUNK else "",
             "called": decision.called_number or called[:64], "revision": decision.revision,
             "shown": decision.shown_number, "emergency": context.emergency,
             "call_id": get("$ci")[:128], "from": KSR.hdr.get("From")[:200],
             "contact": get("$ct")[:200],
-        })[:1024])
+        }
+        if order is not None:
+            setup |= {"conversation": "" if order.main else order.conversation,
+                      "caller": decision.caller_number, **self.control.evidence(order.process)}
+        self.live.note(context.slot, context.nonce, 0, msgspec.json.encode(setup)[:1024])
 
     # -- a decision ---------------------------------------------------------------------------
 
@@ -132,9 +171,11 @@ class Relay:
                         or decision.targets[0][0] == Endpoint.TO_TRUNK:
                     self.refuse(context, 503, Reason.NO_TRUNK, now)
                     break
+            elif decision.kind == Kind.HANDOVER:
+                self.hand_over(context, decision, log[0], now)
+                break
             else:
-                # Call control (menus, spoken referral) is not there: the caller gets the code.
-                self.refuse(context, decision.code, decision.reason, now)
+                self.refuse(context, decision.code, decision.reason, now, decision)
                 break
             facts = Facts(0, 0, "", "", int(now), 0, None, decision.trail.hex(),
                           Cause.UNREACHABLE)
@@ -153,9 +194,62 @@ class Relay:
             cut = msgspec.json.encode([*known[:1], "cut"])
             self.live.note(context.slot, context.nonce, 2, cut)
 
+    def hand_over(self, context: Context, decision: Decision, facts: Facts, now: float) -> None:
+        """To call control; what it holds already is given back to it, with what to do next."""
+        if context.owned:
+            text = self.control.seal(self.word(context, decision, facts, now))
+            KSR.hdr.append_to_reply(f"{handover.DECISION}: {text}\r\n")
+            self.calls.end(context.slot, context.nonce, 302, Ended.FAILED, now)
+            if not context.sent:
+                KSR.tm.t_newtran()
+            KSR.tm.t_reply(302, "Moved Temporarily")
+            return
+        self.live.count(Counter.HANDED_OVER)
+        self.live.note(context.slot, context.nonce, handover.NOTE,
+                       msgspec.json.encode(self.word(context, decision, facts, now)))
+        context.controls = self.control.at_work(decision.tenant, now)
+        if context.media:  # it was anchored for telephones that did not answer
+            self.media.delete()
+            context.media = False
+        if not self.next_control(context, now):
+            self.live.count(Counter.NO_CONTROL)
+            self.refuse(context, decision.code if decision.reason == Reason.USER_AWAY else 503,
+                        decision.reason, now)
+
+    @staticmethod
+    def word(context: Context, decision: Decision, facts: Facts, now: float) -> Handover:
+        """A decision, as call control is told of it."""
+        return Handover(
+            int(now), context.uid, decision.tenant, decision.reason, decision.service_id,
+            facts.source_kind, facts.source, facts.called, facts.calling, facts.wanted,
+            handover.trail_text(decision.trail), decision.record, decision.language,
+            decision.caller_user, decision.caller_number)
+
+    def next_control(self, context: Context, now: float) -> bool:
+        """Send the call to the next process of call control; False when there is none left."""
+        if not context.controls:
+            return False
+        context.control = context.controls.pop(0)
+        context.by_ack = False
+        context.to_trunk = False
+        context.users = context.users + [0]
+        KSR.resetdsturi()
+        KSR.seturi(self.control.uri(context.control))
+        KSR.hdr.remove(handover.DECISION)
+        KSR.hdr.append(f"{handover.DECISION}: {context.slot:x}.{context.nonce:x}\r\n")
+        KSR.tm.t_set_fr(CONTROL_SETUP_MS, CONTROL_SILENCE_MS)
+        before = self.live.read_note(context.slot, 0)
+        setup = msgspec.json.decode(before) if before else {}
+        self.live.note(context.slot, context.nonce, 0, msgspec.json.encode(
+            setup | self.control.evidence(context.control)))
+        self.calls.ring(context, [], now)
+        self.send(context)
+        return True
+
     def attempt(self, context: Context, decision: Decision, now: float) -> bool:
         """Ring what the decision names; False when nothing of it can be rung."""
         context.trail = decision.trail.hex()
+        context.control = -1
         targets = decision.targets
         if not targets:
             return False
@@ -171,16 +265,19 @@ class Relay:
             context.location = decision.location
             context.trunks = [trunk for _, trunk, _ in targets]
             return self.next_trunk(context, now)
-        users = self.add_phones(targets)
+        users, devices = self.add_phones(targets)
         if not users:
             return False
         if not context.sent and not context.media:
             if KSR.isbflagset(FLAG_NAT_BRANCH):
                 context.media = has_sdp() and self.media.offer(context)
-            context.by_ack = not context.media and len(set(users)) == 1
+            context.by_ack = not context.media and not context.owned and len(set(users)) == 1
         else:
             context.by_ack = False
         context.users = context.users + users
+        if context.owned:
+            context.devices = context.devices + [0] * (
+                len(context.users) - len(users) - len(context.devices)) + devices
         KSR.tm.t_set_fr(decision.ring_s * 1000, DEVICE_SILENCE_MS)
         if context.inside and decision.display == Display.EXTENSION:
             context.shown = decision.shown_number.lstrip("+")
@@ -190,9 +287,10 @@ class Relay:
         self.send(context)
         return True
 
-    def add_phones(self, targets: list[tuple[int, int, int]]) -> list[int]:
-        """Make branches of the devices' contacts; the user behind each branch, in order."""
+    def add_phones(self, targets: list[tuple[int, int, int]]) -> tuple[list[int], list[int]]:
+        """Make branches of the devices' contacts; user and device behind each branch, in order."""
         users: list[int] = []
+        devices: list[int] = []
         count = 0
         for _, device, user in targets:
             aor = f"sip:d{device}@{self.domain}"
@@ -201,12 +299,14 @@ class Relay:
                 if KSR.registrar.lookup("location") < 0:
                     continue
                 users.append(user)
+                devices.append(device)
             elif KSR.registrar.lookup_to_dset("location", aor) < 0:
                 continue
             extra = int(KSR.pv.get("$branch(count)") or 0)
             users += [user] * (extra - count)
+            devices += [device] * (extra - count)
             count = extra
-        return users
+        return users, devices
 
     def next_trunk(self, context: Context, now: float) -> bool:
         """Send the call over the next trunk of the list; False when it is at its end."""
@@ -249,11 +349,15 @@ class Relay:
             # Nothing could be sent. tm has answered, or does so from the failure step.
             KSR.warn(f"call {context.uid}: could not be sent\n")
 
-    def refuse(self, context: Context, code: int, reason: int, now: float) -> None:
+    def refuse(self, context: Context, code: int, reason: int, now: float,
+               decision: Decision | None = None) -> None:
         """End the call with a code and say why."""
         text = reason_text(reason)
         if context.media:
             self.media.delete()
+        if context.owned and decision is not None:
+            word = self.word(context, decision, Facts(0, 0, "", "", int(now), 0), now)
+            KSR.hdr.append_to_reply(f"{handover.DECISION}: {self.control.seal(word)}\r\n")
         self.calls.end(context.slot, context.nonce, code, Ended.REFUSED, now)
         self.live.count(Counter.REJECTED)
         if not context.sent:
@@ -303,6 +407,10 @@ class Relay:
             now = time.time()
             index = int(KSR.pv.get("$T_branch_idx") or 0)
             user = context.users[index] if 0 <= index < len(context.users) else 0
+            if context.owned:
+                device = context.devices[index] if index < len(context.devices) else 0
+                KSR.hdr.remove(ANSWERER)
+                KSR.hdr.append(f"{ANSWERER}: {user}.{device}\r\n")
             if self.calls.answer(context, user, now, {
                     "to": KSR.hdr.get("To")[:250], "contact": KSR.pv.gete("$ct")[:200],
                     "trunk": context.trunk if context.to_trunk else 0,
@@ -322,6 +430,10 @@ class Relay:
             self.calls.end(context.slot, context.nonce, 487, Ended.CANCELLED, now)
             return
         silent = KSR.tm.t_branch_timeout() > 0 and not KSR.tm.t_branch_replied() > 0
+        if context.control >= 0:
+            if not (silent and self.next_control(context, now)):
+                self.give_up(context, 503 if silent else code, now)
+            return
         if context.to_trunk:
             if code in (401, 407) and self.authenticate(context):
                 return

@@ -2,7 +2,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from routing_core.layout cimport (
     ActivityRec, AreaRec, DeviceRec, ForwardRec, GroupRec, MemberRec, NumberRec, RouteRec, RuleRec,
-    ScheduleRec, TenantRec, TrunkRec, UserRec,
+    ScheduleRec, ServiceRec, TenantRec, TrunkRec, UserRec,
 )
 
 # One meaning of a row, for a base and for a single change. Each fills a zeroed record.
@@ -14,6 +14,7 @@ cdef int fill_number(NumberRec *r, tuple row) except -1
 cdef int fill_activity(ActivityRec *r, tuple row) except -1
 cdef int fill_forward(ForwardRec *r, tuple row) except -1
 cdef int fill_group(GroupRec *r, tuple row) except -1
+cdef int fill_service(ServiceRec *r, tuple row) except -1
 cdef int fill_member(MemberRec *r, tuple row) except -1
 cdef int fill_schedule(ScheduleRec *r, tuple row) except -1
 cdef int fill_rule(RuleRec *r, dict rule) except -1

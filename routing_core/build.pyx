@@ -27,13 +27,14 @@ from routing_core.codes cimport (
 )
 from routing_core.layout cimport (
     ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec,
-    GroupRec, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION,
-    MAX_DEVICES, MemberRec, N_DIRECT, N_FULL, N_MOBILE, NumberRec, NumberSlot, PlanRec,
-    RouteRec, RuleRec, SHORT, ScheduleRec,
-    TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY,
-    T_MEMBER, T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_TENANT, T_TRUNK, T_USER, T_ZONE,
-    UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, ZoneRec, caller_key,
-    extension_key, hash_text, make_target, mix, )
+    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, GroupRec, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE,
+    H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES, MemberRec, N_DIRECT, N_FULL, N_MOBILE,
+    NumberRec, NumberSlot, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec, ServiceRec, TABLES,
+    TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY, T_MEMBER,
+    T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_SERVICE, T_TENANT, T_TRUNK, T_USER, T_ZONE,
+    UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS, U_RECORD, ZoneRec, caller_key,
+    extension_key, hash_text, make_target, mix,
+)
 from routing_core.numbers cimport read_e164
 from routing_core.snapshot cimport scaled
 
@@ -67,13 +68,13 @@ cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 FIRST_YEAR, LAST_YEAR = 2000, 2050      # of time zones and holidays; outside, the nearest applies
 
-cdef uint32_t SIZES[21]
+cdef uint32_t SIZES[22]
 SIZES[:] = [
     sizeof(TenantRec), sizeof(UserRec), sizeof(DeviceRec), sizeof(NumberRec), sizeof(ActivityRec),
     sizeof(ForwardRec), sizeof(GroupRec), sizeof(MemberRec), sizeof(ScheduleRec), sizeof(RuleRec),
     sizeof(TrunkRec), sizeof(RouteRec), sizeof(AreaRec), sizeof(PlanRec), sizeof(ZoneRec),
     sizeof(int32_t), sizeof(NumberSlot), sizeof(uint32_t), sizeof(uint32_t), sizeof(KeySlot),
-    sizeof(CallerSlot),
+    sizeof(CallerSlot), sizeof(ServiceRec),
 ]
 
 
@@ -154,7 +155,7 @@ cdef int fill_user(UserRec *r, tuple row) except -1:
     r.area = row[5] or 0
     r.ring_s = row[6]
     r.flags = (U_ENABLED if row[7] else 0) | (U_RECORD if row[8] else 0) \
-        | (U_CALL_WAITING if row[9] else 0)
+        | (U_CALL_WAITING if row[9] else 0) | (U_FUNCTIONS if row[11] else 0)
     r.language = LANGUAGE_INDEX.get(row[10], 255)
     return 0
 
@@ -250,6 +251,12 @@ cdef int fill_group(GroupRec *r, tuple row) except -1:
     r.record = bool(row[7])
     r.no_answer = target_of("ring_group", "no_answer", row[8], row[9], row[10], row[11])
     r.nobody = target_of("ring_group", "nobody", row[12], row[13], row[14], row[15])
+    return 0
+
+
+cdef int fill_service(ServiceRec *r, tuple row) except -1:
+    r.tenant = row[1]
+    r.extension = int(row[2]) if row[2] is not None else 0
     return 0
 
 
@@ -523,6 +530,11 @@ cdef class BaseBuilder:
             for row in rows:
                 fill_group(<GroupRec *>t.at(row[0]), row)
                 n += 1
+        elif table == "service":
+            t = self.tables[T_SERVICE]
+            for row in rows:
+                fill_service(<ServiceRec *>t.at(row[0]), row)
+                n += 1
         elif table == "member":
             t = self.tables[T_MEMBER]
             parents = self.tables[T_GROUP]
@@ -664,6 +676,8 @@ cdef class BaseBuilder:
         cdef Table callers = Table(sizeof(CallerSlot))
         cdef UserRec *user = <UserRec *>users.data
         cdef GroupRec *group = <GroupRec *>groups.data
+        cdef Table services = self.tables[T_SERVICE]
+        cdef ServiceRec *service = <ServiceRec *>services.data
         cdef DeviceRec *device = <DeviceRec *>devices.data
         cdef NumberSlot *slot = <NumberSlot *>plain.data
         cdef NumberSlot *into
@@ -687,6 +701,8 @@ cdef class BaseBuilder:
             count += user[i].extension != 0
         for i in range(groups.count):
             count += group[i].extension != 0
+        for i in range(services.count):
+            count += service[i].extension != 0
         extensions.reserve(count * 4 // 3 + 8)
         words = <uint32_t *>extensions.data
         for i in range(users.count):
@@ -697,7 +713,12 @@ cdef class BaseBuilder:
             if group[i].extension:
                 place(words, extensions.count,
                       mix(extension_key(group[i].tenant, group[i].extension)),
-                      <uint32_t>i | <uint32_t>0x80000000)
+                      <uint32_t>i | EXTENSION_OF_GROUP)
+        for i in range(services.count):
+            if service[i].extension:
+                place(words, extensions.count,
+                      mix(extension_key(service[i].tenant, service[i].extension)),
+                      <uint32_t>i | EXTENSION_OF_SERVICE)
         self.tables[H_EXTENSION] = extensions
         names.reserve(devices.count * 4 // 3 + 8)
         words = <uint32_t *>names.data

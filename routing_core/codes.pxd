@@ -4,6 +4,7 @@
 cpdef enum Source:
     TRUNK = 1
     DEVICE = 2
+    CALL_CONTROL = 3     # an order of call control's, for a call that it holds
 
 cpdef enum Target:
     NOWHERE = 0
@@ -135,6 +136,8 @@ cpdef enum Reason:
     SERVICE_TARGET = 19
     USER_DISABLED = 20
     BUSY_TARGET = 21
+    CALL_FUNCTIONS = 22  # somebody on the call has functions that need call control
+    DIAL_CODE = 23
 
 cpdef enum Rule:
     # One line of an explanation; (rule, a, b) in a trace.
@@ -169,6 +172,7 @@ cpdef enum Rule:
     R_CAUSE = 29
     R_NOT_OWNED = 30
     R_AREA = 31
+    R_ORDER = 32
 
 cpdef enum Skip:
     # Why a member of a group does not ring.

@@ -4,6 +4,7 @@ from enum import IntEnum
 class Source(IntEnum):
     TRUNK = 1
     DEVICE = 2
+    CALL_CONTROL = 3
 
 class Target(IntEnum):
     NOWHERE = 0
@@ -129,6 +130,8 @@ class Reason(IntEnum):
     SERVICE_TARGET = 19
     USER_DISABLED = 20
     BUSY_TARGET = 21
+    CALL_FUNCTIONS = 22
+    DIAL_CODE = 23
 
 class Rule(IntEnum):
     R_SOURCE_TRUNK = 1
@@ -162,6 +165,7 @@ class Rule(IntEnum):
     R_CAUSE = 29
     R_NOT_OWNED = 30
     R_AREA = 31
+    R_ORDER = 32
 
 class Skip(IntEnum):
     LOGGED_OUT = 1

@@ -1,7 +1,8 @@
 """What decide() says: a Decision, for the edge to carry out and for people to read."""
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport uint64_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from routing_core.codes cimport HIDDEN, ORIGINAL
 from routing_core.layout cimport SHORT
@@ -14,6 +15,43 @@ def number_text(uint64_t number):
     if number & SHORT():
         return str(number ^ SHORT())
     return f"+{number}"
+
+
+def new_trail(uint32_t tenant, *, uint64_t caller=0, bint hidden=False, uint32_t caller_user=0,
+              uint32_t payer=0, uint32_t device=0, uint64_t called=0, forwarders=(),
+              bint record=False):
+    """The trail that call control starts a call of its own with.
+
+    caller: an outside caller's E.164; caller_user: a colleague instead; payer: whose barring
+    applies; forwarders: E.164 numbers on whose account the call goes on, the latest last.
+    """
+    cdef Trail t
+    memset(&t, 0, sizeof(t))
+    t.tenant = tenant
+    t.caller = caller
+    t.hidden = hidden
+    t.caller_user = caller_user
+    t.payer = payer
+    t.device = device
+    t.called = called
+    t.record = record
+    for number in forwarders[-MAX_DIVERTED:]:
+        t.diverted[t.n_diverted] = number
+        t.n_diverted += 1
+    return PyBytes_FromStringAndSize(<char *>&t, sizeof(t))
+
+
+def caller_of_trail(bytes trail not None):
+    """(outside caller's E.164 or 0, calling user or 0, payer or 0, called number or 0, forwarders,
+    the user visited last or 0)"""
+    cdef Trail t
+    if PyBytes_GET_SIZE(trail) != sizeof(Trail):
+        raise ValueError("not a trail")
+    memcpy(&t, PyBytes_AS_STRING(trail), sizeof(t))
+    return t.caller, t.caller_user, t.payer, t.called, \
+        tuple([t.diverted[i] for i in range(min(t.n_diverted, MAX_DIVERTED))]), \
+        t.visited[t.n_visited - 1] if 0 < t.n_visited <= 8 \
+        and not t.visited[t.n_visited - 1] >> 31 else 0
 
 
 cdef class Decision:

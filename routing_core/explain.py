@@ -44,6 +44,8 @@ REASONS: Final[dict[int, str]] = {
     Reason.SERVICE_TARGET: "handed to call control",
     Reason.USER_DISABLED: "the user is disabled",
     Reason.BUSY_TARGET: "set to busy",
+    Reason.CALL_FUNCTIONS: "somebody on the call has functions during calls",
+    Reason.DIAL_CODE: "a dial code",
 }
 
 SKIPS: Final[dict[int, str]] = {
@@ -96,6 +98,8 @@ def _line(rule: int, a: Any, b: Any, names: Names) -> str:
                 f", which is only for {names('tenant', b)}" if b else "")
         case Rule.R_SOURCE_DEVICE:
             return f"comes from {names('device', a)} of {names('user', b)}"
+        case Rule.R_ORDER:
+            return f"call control asks for {a} in {names('tenant', b)}"
         case Rule.R_CALLED:
             return f"calls {number_text(a)}"
         case Rule.R_EMERGENCY:

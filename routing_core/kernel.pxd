@@ -4,21 +4,20 @@ from routing_core.decision cimport Decision, Trail
 from routing_core.layout cimport (
     DeviceRec, ForwardRec, GroupRec, MemberRec, PlanRec, TenantRec, UserRec,
 )
-from routing_core.world cimport World
+from routing_core.outbound cimport Outbound
 
 cdef enum:
     MAX_STEPS = 32           # users, groups and numbers one decision may pass
 
-cdef class Kernel(World):
-    cdef Trail t
-
-    cdef Decision reject(self, Decision d, int reason, int code)
+cdef class Kernel(Outbound):
     cdef uint64_t begin(self, Decision d, int source_kind, uint32_t source, str called,
                         str calling, str wanted)
+    cdef uint64_t order(self, Decision d, uint32_t tenant, str called, uint64_t seed, bytes trail)
+    cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id)
+    cdef void functions(self, Decision d)
     cdef uint64_t dialled(self, Decision d, str called, const PlanRec *plan, bint inside)
     cdef uint64_t resume(self, Decision d, int cause, str redirected)
     cdef bint visit(self, Decision d, uint32_t mark)
-    cdef uint32_t activity_of(self, uint32_t user, const TenantRec *tenant)
     cdef const ForwardRec *forward(self, uint32_t user, const UserRec *row, int when,
                                    uint32_t activity) noexcept
     cdef uint64_t follow(self, uint32_t user, const UserRec *row, const ForwardRec *forward)
@@ -31,14 +30,7 @@ cdef class Kernel(World):
     cdef int add_devices(self, Decision d, uint32_t user, const UserRec *row,
                          uint32_t kinds) noexcept
     cdef uint64_t to_number(self, Decision d, uint64_t number)
-    cdef uint64_t outbound(self, Decision d, uint64_t number)
-    cdef void trunks(self, Decision d, uint64_t number, bint any_prefix)
-    cdef int collect(self, uint32_t tenant, uint64_t number, bint any_prefix,
-                     uint32_t *trunk, uint32_t *position, uint32_t *weight) noexcept
-    cdef bint choose_display(self, Decision d)
-    cdef void emergency(self, Decision d, uint64_t number)
     cdef uint64_t leave_group(self, Decision d, const GroupRec *row)
-    cdef void append_trunk(self, Decision d, uint32_t trunk)
     cdef Decision walk(self, int source_kind, uint32_t source, str called, str calling,
                        int64_t now, uint64_t seed, str wanted, bytes trail, int cause,
                        list trace)

@@ -2,9 +2,9 @@ from typing import Any
 
 from routing_core.codes import Cause
 from routing_core.decision import Decision
-from routing_core.world import World
+from routing_core.outbound import Outbound
 
-class Kernel(World):
+class Kernel(Outbound):
     def decide(
         self,
         source_kind: int,
@@ -17,6 +17,7 @@ class Kernel(World):
         trail: bytes | None = None,
         cause: int = Cause.FIRST,
         trace: list[tuple[int, Any, Any]] | None = None,
+        owned: bool = False,
     ) -> Decision: ...
     def replay(
         self,
@@ -31,4 +32,5 @@ class Kernel(World):
         trail: bytes | None = None,
         cause: int = Cause.FIRST,
         trace: list[tuple[int, Any, Any]] | None = None,
+        owned: bool = False,
     ) -> tuple[Decision, bool]: ...

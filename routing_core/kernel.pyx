@@ -12,82 +12,71 @@ on with the state of that moment.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcpy, memset
 
 from routing_core.codes cimport (
-    ALWAYS, AWAY, BARRED, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET,
-    CALLER_BLOCKED, CLOSED_HOURS, DECLINED, DEVICE, DIRECT, DISABLED, EMERGENCY, EXTENSION, FIRST,
-    FORWARDING_LOOP, GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, INHERIT, LINE_BUSY,
-    LOGGED_OUT, MAIN, MOBILE_ROLE, NOBODY_AVAILABLE, NO_ANSWER, NO_DEVICE, NO_TARGET,
-    NO_TRUNK, NUMBER, NUMBER_NOT_OWNED, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE,
-    ORDINARY, ORIGINAL, OVER_LIMIT, OWN_MOBILE, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY,
-    REQUESTED, R_AREA, R_BARRED, R_CALLED, R_CALLER_RULE, R_CAUSE, R_DISPLAY, R_EMERGENCY,
-    R_EXTENSION, R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS,
-    R_MEMBER_SKIPPED, R_NOT_OWNED, R_NUMBER, R_ON_NET, R_OUTBOUND, R_PREFIX, R_PRESENCE,
-    R_PRESENCE_ENDED, R_RECORD, R_REJECT, R_RING_DEVICES, R_SCHEDULE, R_SOURCE_DEVICE,
-    R_SOURCE_TRUNK, R_TRUNK, R_TRUNK_DOWN, R_USER, SERVICE, SERVICE_TARGET,
-    SUPPORT, TOO_MANY_FORWARDS, TO_DEVICE, TO_TRUNK, TRUNK, UNKNOWN_NUMBER, UNKNOWN_SOURCE,
-    UNREACHABLE, USER, USER_AWAY, USER_BUSY, USER_DISABLED, USER_NO_ANSWER, USER_UNREACHABLE, VIP,
-    WORK, WRONG_TENANT, BAD_NUMBER,
+    ALWAYS, AWAY, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET, CALLER_BLOCKED, CALL_CONTROL,
+    CALL_FUNCTIONS, DIAL_CODE, CLOSED_HOURS, DECLINED, DEVICE, DISABLED, FIRST, FORWARDING_LOOP,
+    GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, LINE_BUSY, LOGGED_OUT, NOBODY_AVAILABLE, NO_ANSWER,
+    NO_DEVICE, NO_TARGET, NUMBER, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE, ORDINARY,
+    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, RELAY, R_CALLED, R_CALLER_RULE, R_CAUSE, R_EXTENSION,
+    R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS, R_MEMBER_SKIPPED,
+    R_ORDER, R_NUMBER, R_ON_NET, R_PREFIX, R_RECORD, R_RING_DEVICES, R_SCHEDULE, R_SOURCE_DEVICE,
+    R_SOURCE_TRUNK, R_USER, SERVICE, SERVICE_TARGET, TOO_MANY_FORWARDS, TO_DEVICE, TRUNK,
+    UNKNOWN_NUMBER, UNKNOWN_SOURCE, UNREACHABLE, USER, USER_AWAY, USER_BUSY, USER_DISABLED,
+    USER_NO_ANSWER, USER_UNREACHABLE, VIP, WRONG_TENANT, BAD_NUMBER,
 )
 from routing_core.decision cimport Decision, MAX_DIVERTED, Trail
 from routing_core.hours cimport is_open
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, DeviceRec, ForwardRec, GroupRec, MAX_DEVICES,
-    MAX_MEMBERS, MAX_TARGETS, MAX_TRUNKS, MAX_VISITED, MemberRec, NumberRec, PlanRec, RouteRec,
-    SHORT, TARGET_SHIFT, TenantRec, TrunkRec, T_FORWARD, T_MEMBER, T_ROUTE, T_TENANT, UserRec,
-    U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_RECORD, make_target, mix, vx_load,
+    ActivityRec, DeviceRec, ForwardRec, GroupRec, MAX_DEVICES, MAX_MEMBERS, MAX_TARGETS,
+    MAX_VISITED, MemberRec, NumberRec, PlanRec, SHORT, TARGET_SHIFT, TenantRec, TrunkRec,
+    T_FORWARD, T_MEMBER, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS, U_RECORD,
+    make_target, mix, vx_load,
 )
-from routing_core.numbers cimport (
-    DIALLED_BAD, Dialled, aligned, digits_of, number_class, read_dialled,
-)
-from routing_core.world cimport SEEN_LINE, SEEN_LOGIN, SEEN_PRESENCE, SEEN_TRUNK, World
+from routing_core.numbers cimport DIALLED_BAD, Dialled, read_dialled
+from routing_core.world cimport SEEN_LINE, SEEN_LOGIN
+from routing_core.outbound cimport Outbound, SIP_CODES
 
 cdef enum:
-    ROUTE_CANDIDATES = 32
     GROUP_MARK = 0x80000000
 
 cdef uint64_t VALUE_MASK = (<uint64_t>1 << TARGET_SHIFT) - 1
 cdef uint64_t NOBODYS = 1              # a wish for a number that cannot be read: nobody owns it
 cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55   # a colleague's extension in a caller rule
 
-cdef dict SIP_CODES = {
-    UNKNOWN_NUMBER: 404, UNKNOWN_SOURCE: 403, BAD_NUMBER: 484, BARRED: 403, FORWARDING_LOOP: 482,
-    TOO_MANY_FORWARDS: 483, USER_BUSY: 486, USER_NO_ANSWER: 480, USER_UNREACHABLE: 480,
-    USER_AWAY: 480, CALLER_BLOCKED: 603, CLOSED_HOURS: 480, NOBODY_AVAILABLE: 480,
-    GROUP_NO_ANSWER: 480, NO_TRUNK: 503, NUMBER_NOT_OWNED: 403, NO_TARGET: 404, WRONG_TENANT: 404,
-    SERVICE_TARGET: 480, USER_DISABLED: 404, BUSY_TARGET: 486,
-}
 
-
-cdef class Kernel(World):
+cdef class Kernel(Outbound):
     """A snapshot and the live state, ready to decide."""
 
     # -- entry points -------------------------------------------------------------------------
 
     def decide(self, int source_kind, uint32_t source, str called, str calling, int64_t now,
                uint64_t seed, str wanted=None, bytes trail=None, int cause=FIRST,
-               list trace=None):
+               list trace=None, bint owned=False):
         """Decide on a new call, or, with a trail and a cause, on one whose attempt failed.
 
-        source_kind, source: TRUNK and its id (0 unknown), or DEVICE and its id; called: as
+        source_kind, source: TRUNK and its id (0 unknown), DEVICE and its id, or CALL_CONTROL and
+        the tenant, with called an order (see order()); owned: call control has the call; called: as
         dialled; calling: an outside caller's number, "" when withheld; now: Unix seconds; seed: of
         this call, 64 random bits; wanted: the number the device asks to be shown; cause: a Cause,
         with called the new target when REDIRECTED; trace: is given one (rule, a, b) per line.
         """
         self.replaying = False
+        self.owned = owned
         return self.walk(source_kind, source, called, calling, now, seed, wanted, trail, cause,
                          trace)
 
     def replay(self, bytes observed, int source_kind, uint32_t source, str called, str calling,
                int64_t now, uint64_t seed, str wanted=None, bytes trail=None, int cause=FIRST,
-               list trace=None):
+               list trace=None, bint owned=False):
         """decide() again, with the live state as it was observed then.
 
         Returns (decision, faithful); faithful is False when the decision asked for something that
         was not observed, which another configuration may make it do.
         """
         self.replaying = True
+        self.owned = owned
         self.diverged = False
         self.load_reads(observed)
         try:
@@ -109,7 +98,11 @@ cdef class Kernel(World):
         self.trace = trace
         self.n_reads = 0
         d.revision = self.snapshot.pin()
-        if trail is not None and PyBytes_GET_SIZE(trail) == sizeof(Trail):
+        if source_kind == CALL_CONTROL:
+            self.owned = True
+            target = self.order(d, source, called, seed, trail)
+        elif trail is not None and PyBytes_GET_SIZE(trail) == sizeof(Trail):
+            self.owned = True                # an attempt was made: it stays with who made it
             memcpy(&self.t, PyBytes_AS_STRING(trail), sizeof(Trail))
             self.random_state = self.t.seed
             target = self.resume(d, cause, called)
@@ -142,6 +135,8 @@ cdef class Kernel(World):
                 self.reject(d, NO_TARGET, 0)
         if not d.kind:
             self.reject(d, TOO_MANY_FORWARDS, 0)
+        if d.kind == RELAY and not self.owned:
+            self.functions(d)
         d.t = self.t
         d.tenant = self.t.tenant
         d.record = self.t.record
@@ -152,15 +147,6 @@ cdef class Kernel(World):
             d.language = tenant.language
             d.anchor = d.anchor or tenant.anchor or d.record
         self.trace = None
-        return d
-
-    cdef Decision reject(self, Decision d, int reason, int code):
-        d.kind = REJECT
-        d.reason = reason
-        d.code = code if code else SIP_CODES[reason]
-        d.n = 0
-        if self.trace is not None:
-            self.tell(R_REJECT, reason, d.code)
         return d
 
     # -- where the call comes from and what it asks for --------------------------------------
@@ -212,6 +198,124 @@ cdef class Kernel(World):
             self.tell(R_SOURCE_DEVICE, source, device.user)
         return self.dialled(d, called, self.snapshot.plan(tenant.country), True)
 
+    cdef uint64_t order(self, Decision d, uint32_t tenant, str called, uint64_t seed,
+                        bytes trail):
+        """What call control asks for on behalf of the parties in its trail.
+
+        "user:ID", "group:ID" (all their rules apply), "number:+46...", "service:ID", "dial:..." (as
+        the payer would dial it), "phones:ID" (a user's telephones, whatever the rules say),
+        "device:ID" (one of them), "others:ID" (the other telephones of that one's user). The
+        visited users and groups are forgotten: somebody has chosen.
+        """
+        cdef const TenantRec *owner = self.snapshot.tenant(tenant)
+        cdef const UserRec *user
+        cdef uint64_t target
+        cdef Py_ssize_t size = 0
+        cdef const char *text
+        cdef Dialled what
+        memset(&self.t, 0, sizeof(Trail))
+        if trail is not None and PyBytes_GET_SIZE(trail) == sizeof(Trail):
+            memcpy(&self.t, PyBytes_AS_STRING(trail), sizeof(Trail))
+        if self.trace is not None:
+            self.tell(R_ORDER, called, tenant)
+        if owner == NULL or (self.t.tenant and self.t.tenant != tenant) \
+                or self.t.n_diverted > MAX_DIVERTED:
+            self.reject(d, UNKNOWN_SOURCE, 0)
+            return 0
+        self.t.tenant = tenant
+        self.t.seed = seed
+        self.random_state = seed
+        self.t.n_visited = 0
+        self.t.user = 0
+        self.t.group = 0
+        self.t.round = 0
+        self.t.position = 0
+        kind, _, value = called.partition(":")
+        if kind == "dial" or kind == "number":
+            user = self.snapshot.user(self.t.payer)
+            if kind == "dial" and (user == NULL or user.tenant != tenant):
+                self.reject(d, UNKNOWN_SOURCE, 0)
+                return 0
+            text = PyUnicode_AsUTF8AndSize(value, &size)
+            read_dialled(text, size, self.snapshot.plan(owner.country), &what)
+            if what.emergency and kind == "dial":
+                self.t.caller_user = self.t.payer
+                self.emergency(d, what.number)
+                return 0
+            target = self.snapshot.extension(tenant, what.extension) \
+                if kind == "dial" and what.extension else 0
+            if target:
+                return target
+            if what.kind == DIALLED_BAD or what.number == 0 or what.emergency:
+                self.reject(d, UNKNOWN_NUMBER if what.extension else BAD_NUMBER, 0)
+                return 0
+            return make_target(NUMBER, what.number)
+        if not value.isdecimal() or len(value) > 9:
+            self.reject(d, NO_TARGET, 0)
+            return 0
+        if kind == "user":
+            return make_target(USER, int(value))
+        if kind == "group":
+            return make_target(GROUP, int(value))
+        if kind == "service":
+            return make_target(SERVICE, int(value))
+        self.telephones(d, tenant, kind, <uint32_t>int(value))
+        return 0
+
+    cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id):
+        """Ring a user's telephones or one of them, whatever the rules say."""
+        cdef bint one = kind == "device", others = kind == "others"
+        cdef const DeviceRec *device = self.snapshot.device(id) if one or others else NULL
+        cdef int i
+        cdef const UserRec *user = self.snapshot.user(
+            device.user if device != NULL else id if kind == "phones" else 0)
+        if user == NULL or user.tenant != tenant or not user.flags & U_ENABLED:
+            self.reject(d, USER_DISABLED if one or others or kind == "phones" else NO_TARGET, 0)
+            return
+        if one:
+            d.target_kind[0] = TO_DEVICE
+            d.target_id[0] = id
+            d.target_user[0] = device.user
+            d.n = 1
+        else:
+            self.add_devices(d, device.user if others else id, user, 0xFFFF)
+            for i in range(d.n):
+                if others and d.target_id[i] == id:
+                    d.n -= 1
+                    d.target_id[i] = d.target_id[d.n]
+                    break
+            if d.n == 0:
+                self.reject(d, USER_UNREACHABLE, 0)
+                return
+        d.kind = RELAY
+        d.parallel = True
+        d.ring_s = user.ring_s
+        self.choose_display(d)
+        if self.trace is not None:
+            self.tell(R_RING_DEVICES, d.n, d.ring_s)
+
+    cdef void functions(self, Decision d):
+        """Hand the call to call control when somebody on it has functions that need it."""
+        cdef const UserRec *user
+        cdef int i
+        cdef bint wanted = False
+        if self.t.caller_user:
+            user = self.snapshot.user(self.t.caller_user)
+            wanted = user != NULL and user.flags & U_FUNCTIONS
+        for i in range(d.n):
+            if wanted:
+                break
+            if d.target_user[i] and (i == 0 or d.target_user[i] != d.target_user[i - 1]):
+                user = self.snapshot.user(d.target_user[i])
+                wanted = user != NULL and user.flags & U_FUNCTIONS
+        if wanted:
+            d.kind = HANDOVER
+            d.reason = CALL_FUNCTIONS
+            d.code = SIP_CODES[CALL_FUNCTIONS]
+            d.n = 0
+            if self.trace is not None:
+                self.tell(R_HANDOVER, 0, CALL_FUNCTIONS)
+
     cdef uint64_t dialled(self, Decision d, str called, const PlanRec *plan, bint inside):
         cdef Dialled what
         cdef NumberRec row
@@ -232,6 +336,14 @@ cdef class Kernel(World):
                 self.t.prefix_display = what.display
                 if self.trace is not None:
                     self.tell(R_PREFIX, what.display, 0)
+            if what.kind == DIALLED_BAD and not what.display and size \
+                    and (text[0] == c"*" or text[0] == c"#"):
+                d.kind = HANDOVER
+                d.reason = DIAL_CODE
+                d.code = SIP_CODES[DIAL_CODE]
+                if self.trace is not None:
+                    self.tell(R_HANDOVER, 0, DIAL_CODE)
+                return 0
             if what.extension:
                 target = self.snapshot.extension(self.t.tenant, what.extension)
                 if target:
@@ -304,19 +416,6 @@ cdef class Kernel(World):
         self.t.visited[self.t.n_visited] = mark
         self.t.n_visited += 1
         return True
-
-    cdef uint32_t activity_of(self, uint32_t user, const TenantRec *tenant):
-        # The activity in force now; 0 = available.
-        cdef uint64_t word = self.observe(SEEN_PRESENCE, user)
-        cdef uint64_t until = word >> 24
-        cdef uint32_t activity = <uint32_t>(word & 0xFFFFFF)
-        if activity and until and until <= <uint64_t>self.now and not tenant.end_informs:
-            if self.trace is not None:
-                self.tell(R_PRESENCE_ENDED, activity, until)
-            return 0
-        if self.trace is not None and activity:
-            self.tell(R_PRESENCE, (user, activity), until)
-        return activity
 
     cdef const ForwardRec *forward(self, uint32_t user, const UserRec *row, int when,
                                    uint32_t activity) noexcept:
@@ -622,242 +721,3 @@ cdef class Kernel(World):
             return row.no_answer
         self.reject(d, GROUP_NO_ANSWER, 0)
         return 0
-
-    # -- out of the exchange ------------------------------------------------------------------
-
-    cdef uint64_t outbound(self, Decision d, uint64_t number):
-        """Barring and number display; then trunks, or `number` itself when it is on this exchange.
-        """
-        cdef const TenantRec *tenant = self.snapshot.tenant(self.t.tenant)
-        cdef const UserRec *payer
-        cdef NumberRec row
-        cdef uint32_t barred
-        if tenant == NULL:
-            self.reject(d, WRONG_TENANT, 0)
-            return 0
-        d.number_class = number_class(number, self.snapshot.plan(tenant.country))
-        barred = tenant.barred
-        payer = self.snapshot.user(self.t.payer) if self.t.payer else NULL
-        if payer != NULL:
-            barred |= payer.barred
-        if self.trace is not None:
-            self.tell(R_OUTBOUND, number, d.number_class)
-        if d.number_class & barred:
-            if self.trace is not None:
-                self.tell(R_BARRED, d.number_class, self.t.payer)
-            self.reject(d, BARRED, 0)
-            return 0
-        if not self.choose_display(d):
-            return 0
-        if not number & SHORT() and self.snapshot.number(number, &row):
-            return number
-        self.trunks(d, number, False)
-        if d.n == 0:
-            self.reject(d, NO_TRUNK, 0)
-            return 0
-        d.kind = RELAY
-        d.parallel = False
-        d.number = number
-        self.t.user = 0
-        self.t.group = 0
-        return 0
-
-    cdef bint choose_display(self, Decision d):
-        """Which number the other side sees (N3); False when the call is refused for it."""
-        cdef const UserRec *user
-        cdef const TenantRec *tenant
-        cdef const DeviceRec *device
-        cdef const ActivityRec *activity
-        cdef NumberRec owned
-        cdef uint32_t doing
-        cdef int choice = self.t.prefix_display
-        if self.t.caller_user == 0:
-            d.display = ORIGINAL
-            d.shown = self.t.caller
-            return True
-        user = self.snapshot.user(self.t.caller_user)
-        if d.kind == RELAY:                       # devices of the same company
-            d.display = EXTENSION
-            d.shown = user.extension if user != NULL else 0
-            return True
-        tenant = self.snapshot.tenant(self.t.tenant)
-        if user == NULL or tenant == NULL:
-            return True
-        if choice == INHERIT and self.t.wanted:
-            if self.snapshot.number(self.t.wanted, &owned) and owned.tenant == self.t.tenant:
-                d.display = REQUESTED
-                d.shown = self.t.wanted
-                if self.trace is not None:
-                    self.tell(R_DISPLAY, d.display, d.shown)
-                return True
-            if self.trace is not None:
-                self.tell(R_NOT_OWNED, self.t.wanted, tenant.refuse_foreign)
-            if tenant.refuse_foreign:
-                self.reject(d, NUMBER_NOT_OWNED, 0)
-                return False
-        if choice == INHERIT:
-            device = self.snapshot.device(self.t.device)
-            if device != NULL:
-                choice = device.display
-        if choice == INHERIT:
-            doing = self.activity_of(self.t.caller_user, tenant)
-            activity = self.snapshot.activity(doing) if doing else NULL
-            if activity != NULL and activity.role == WORK:
-                choice = MAIN
-            elif activity != NULL and activity.role == MOBILE_ROLE:
-                choice = OWN_MOBILE
-        if choice == INHERIT:
-            choice = user.display
-        d.display = choice if choice else MAIN
-        if choice == DIRECT:
-            d.shown = user.direct
-        elif choice == OWN_MOBILE:
-            d.shown = user.mobile
-        elif choice == SUPPORT:
-            d.shown = tenant.support
-        if d.shown == 0:
-            d.shown = tenant.main if tenant.main else user.direct
-            if choice != HIDDEN:
-                d.display = MAIN
-        if self.trace is not None:
-            self.tell(R_DISPLAY, d.display, d.shown)
-        return True
-
-    cdef void emergency(self, Decision d, uint64_t number):
-        """N4: before any limit, to the centre of the caller's own area, with the right number."""
-        cdef const DeviceRec *device = self.snapshot.device(self.t.device)
-        cdef const UserRec *user = self.snapshot.user(self.t.caller_user)
-        cdef const TenantRec *tenant = self.snapshot.tenant(self.t.tenant)
-        cdef const AreaRec *area = NULL
-        cdef uint32_t which = 0
-        if device != NULL and device.area:
-            which = device.area
-        elif user != NULL and user.area:
-            which = user.area
-        elif tenant != NULL:
-            which = tenant.area
-        area = self.snapshot.area(which) if which else NULL
-        d.kind = EMERGENCY
-        d.area = which
-        d.number = number
-        self.t.called = number
-        if user != NULL:
-            d.shown = user.direct if user.direct else user.mobile
-        d.display = DIRECT
-        if d.shown == 0 and tenant != NULL:
-            d.shown = tenant.main
-            d.display = MAIN
-        if self.trace is not None:
-            self.tell(R_EMERGENCY, number, d.shown)
-        if area != NULL:
-            d.number = area.centre
-            d.location_text = area.location[:strlen(area.location)].decode("utf-8", "replace")
-            if self.trace is not None:
-                self.tell(R_AREA, which, area.centre)
-            if area.trunk and self.snapshot.trunk(area.trunk) != NULL:
-                d.target_kind[0] = TO_TRUNK
-                d.target_id[0] = area.trunk
-                d.target_user[0] = 0
-                d.n = 1
-        self.trunks(d, d.number, True)
-
-    cdef int collect(self, uint32_t tenant, uint64_t number, bint any_prefix,
-                     uint32_t *trunk, uint32_t *position, uint32_t *weight) noexcept:
-        # The routes of the longest prefix that matches; any_prefix takes all of them.
-        cdef const TenantRec *row = <const TenantRec *>self.snapshot.by_id(T_TENANT, tenant)
-        cdef uint32_t count = 0, i
-        cdef const RouteRec *routes
-        cdef uint64_t left, width, best = 0, unit = 1
-        cdef uint32_t _digit, digits = digits_of(number & ~SHORT())
-        cdef int n = 0
-        routes = <const RouteRec *>self.snapshot.rows(
-            T_ROUTE, tenant, row.first_route if row != NULL else 0,
-            row.routes if row != NULL else 0, &count)
-        left = aligned(number & ~SHORT())
-        for _digit in range(digits, 15):
-            unit *= 10               # the range of the whole number: no prefix's is narrower
-        for i in range(count):
-            width = routes[i].high - routes[i].low
-            if not any_prefix:
-                if not routes[i].low <= left < routes[i].high or width < unit:
-                    continue
-                if number & SHORT() and routes[i].low:
-                    continue
-                if best and width > best:
-                    continue
-                if best == 0 or width < best:
-                    best = width
-                    n = 0
-            if n == ROUTE_CANDIDATES:
-                break
-            trunk[n] = routes[i].trunk
-            position[n] = routes[i].position
-            weight[n] = routes[i].weight if routes[i].weight else 1
-            n += 1
-        return n
-
-    cdef void trunks(self, Decision d, uint64_t number, bint any_prefix):
-        """Append the trunks to try: by position, then by weighted chance; those that are down last.
-        """
-        cdef uint32_t trunk[32]
-        cdef uint32_t position[32]
-        cdef uint32_t weight[32]
-        cdef uint32_t down[32]
-        cdef uint32_t least, total, pick
-        cdef int n, i, j, chosen, n_down = 0
-        cdef const TrunkRec *row
-        cdef bint known
-        n = self.collect(self.t.tenant, number, False, trunk, position, weight)
-        if n == 0:
-            n = self.collect(0, number, False, trunk, position, weight)
-        if n == 0 and any_prefix:
-            n = self.collect(self.t.tenant, number, True, trunk, position, weight)
-            if n == 0:
-                n = self.collect(0, number, True, trunk, position, weight)
-        while n:
-            least = position[0]
-            total = 0
-            for i in range(n):
-                if position[i] < least:
-                    least = position[i]
-            for i in range(n):
-                if position[i] == least:
-                    total += weight[i]
-            pick = <uint32_t>(self.random() % total)
-            chosen = 0
-            for i in range(n):
-                if position[i] == least:
-                    if pick < weight[i]:
-                        chosen = i
-                        break
-                    pick -= weight[i]
-            row = self.snapshot.trunk(trunk[chosen])
-            known = False
-            for j in range(d.n):
-                known = known or d.target_id[j] == trunk[chosen]
-            for j in range(n_down):
-                known = known or down[j] == trunk[chosen]
-            if row != NULL and not known and (row.tenant == 0 or row.tenant == self.t.tenant):
-                if self.observe(SEEN_TRUNK, trunk[chosen]):
-                    if d.n < MAX_TRUNKS:
-                        self.append_trunk(d, trunk[chosen])
-                else:
-                    down[n_down] = trunk[chosen]
-                    n_down += 1
-            n -= 1
-            trunk[chosen] = trunk[n]
-            position[chosen] = position[n]
-            weight[chosen] = weight[n]
-        for i in range(n_down):
-            if self.trace is not None:
-                self.tell(R_TRUNK_DOWN, down[i], 0)
-            if d.n < MAX_TRUNKS:
-                self.append_trunk(d, down[i])
-
-    cdef void append_trunk(self, Decision d, uint32_t trunk):
-        if self.trace is not None:
-            self.tell(R_TRUNK, trunk, d.n)
-        d.target_kind[d.n] = TO_TRUNK
-        d.target_id[d.n] = trunk
-        d.target_user[d.n] = 0
-        d.n += 1

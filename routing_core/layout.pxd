@@ -11,7 +11,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
-    LAYOUT_VERSION = 1
+    LAYOUT_VERSION = 2
     MAX_DEVICES = 6          # per user: fits the cache line of the user
     MAX_TARGETS = 30         # Kamailio's max_branches is 31
     MAX_MEMBERS = 64         # of a group
@@ -38,11 +38,12 @@ cdef enum:
     T_ZONE = 14              # by zone index
     T_HOLIDAY = 15           # days since 1970, per country range in T_PLAN
     H_NUMBER = 16            # hash: number -> NumberSlot
-    H_EXTENSION = 17         # hash: tenant, extension -> user or group
+    H_EXTENSION = 17         # hash: tenant, extension -> user, group or service
     H_USERNAME = 18          # hash: device username -> device id
     H_SOURCE = 19            # hash: trunk address or TLS name -> trunk
     H_CALLER = 20            # hash: user, number -> caller rule
-    TABLES = 21
+    T_SERVICE = 21
+    TABLES = 22
 
 cdef packed struct TableRef:
     uint64_t offset
@@ -58,7 +59,7 @@ cdef packed struct BaseHeader:
     uint64_t revision
     uint64_t checksum        # XXH3-64 of everything after the header
     uint64_t generation
-    TableRef tables[21]
+    TableRef tables[22]
     uint64_t header_checksum  # of everything before this field
 
 cdef packed struct TenantRec:
@@ -98,6 +99,7 @@ cdef enum:
     U_RECORD = 2
     U_CALL_WAITING = 4
     U_CALLER_RULES = 8
+    U_FUNCTIONS = 16         # call control carries the calls
 
 cdef packed struct DeviceRec:
     uint64_t name_hash
@@ -159,6 +161,15 @@ cdef packed struct GroupRec:
     uint8_t skip_busy
     uint8_t record
     uint8_t spare[11]
+
+cdef enum:
+    # What an entry of H_EXTENSION in a base is about; a user without any mark.
+    EXTENSION_OF_SERVICE = 0x40000000
+    EXTENSION_OF_GROUP = 0x80000000
+
+cdef packed struct ServiceRec:
+    uint32_t tenant
+    uint32_t extension
 
 cdef packed struct MemberRec:
     uint32_t id

@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    LIVE_LAYOUT = 1
+    LIVE_LAYOUT = 2
     LIVE_HEADER = 4096
     LINES = 4                # call slots a user's line state is derived from
     MAX_RINGING = 30
@@ -9,6 +9,8 @@ cdef enum:
     NOTES = 3                # setup, answer, decisions
     NOTE_BYTES = 1024
     MAX_MEDIA_NODES = 16
+    MAX_CONTROLS = 16
+    CONTROL_SILENCE_MS = 2000    # a call control process not seen for so long gets no new calls
 
 cdef packed struct LiveHeader:
     char magic[8]
@@ -23,6 +25,8 @@ cdef packed struct LiveHeader:
     uint64_t media_up        # bit per rtpengine node
     uint64_t heartbeat_ms    # of the process that watches trunks and media
     uint64_t counters[64]
+    uint64_t control_born[16]    # of each call control process: when it began; 0 = never
+    uint64_t control_beat[16]    # when it was last seen at work; both Unix milliseconds
 
 cdef packed struct SlotHead:  # one cache line
     uint32_t state           # SlotState, changed by compare-and-swap only

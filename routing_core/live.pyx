@@ -179,6 +179,20 @@ cdef class Live:
     def heartbeat_ms(self, uint64_t now_ms):
         vx_store(&self.header.heartbeat_ms, now_ms)
 
+    def set_control(self, int index, uint64_t born_ms, uint64_t now_ms):
+        """Call control process `index`, which began at born_ms, is at work."""
+        if not 0 <= index < MAX_CONTROLS:
+            raise IndexError(f"no place for call control {index}")
+        vx_store(&self.header.control_born[index], born_ms)
+        vx_store(&self.header.control_beat[index], now_ms)
+
+    def control(self, int index, uint64_t now_ms, uint64_t silence_ms=CONTROL_SILENCE_MS):
+        """When call control process `index` began, 0 when nothing was heard of it for that long."""
+        if not 0 <= index < MAX_CONTROLS \
+                or vx_load(&self.header.control_beat[index]) + silence_ms < now_ms:
+            return 0
+        return vx_load(&self.header.control_born[index])
+
     def count(self, int counter, uint64_t by=1):
         """Add to one of 64 counters that all processes share."""
         if 0 <= counter < COUNTERS:
@@ -371,13 +385,16 @@ cdef class Live:
         cdef uint32_t state, _spin
         if head == NULL:
             return False
-        state = vx_load32(&head.state)
-        for _spin in range(ANSWER_SPINS):
-            if state != ANSWERING:
+        while True:                              # a call only moves on: a few times at most
+            state = vx_load32(&head.state)
+            for _spin in range(ANSWER_SPINS):
+                if state != ANSWERING:
+                    break
+                state = vx_load32(&head.state)   # an answer takes less than a microsecond
+            if state == FREE or state >= ENDING:
+                return False
+            if vx_cas32(&head.state, state, ENDING):
                 break
-            state = vx_load32(&head.state)   # an answer takes less than a microsecond
-        if state == FREE or state >= ENDING or not vx_cas32(&head.state, state, ENDING):
-            return False
         head.ended_ms = now_ms
         if code:
             head.code = code

@@ -14,16 +14,16 @@ from libc.string cimport memcpy, memset
 from routing_core.build cimport (
     add_device, caller_number, caller_rule_code, fill_activity, fill_area, fill_device,
     fill_forward, fill_group, fill_member, fill_number, fill_route, fill_rule, fill_schedule,
-    fill_tenant, fill_trunk, fill_user, hashed, number_of,
+    fill_service, fill_tenant, fill_trunk, fill_user, hashed, number_of,
 )
-from routing_core.codes cimport GROUP, USER
+from routing_core.codes cimport GROUP, SERVICE, USER
 from routing_core.layout cimport (
     ActivityRec, AreaRec, DeviceRec, ForwardRec, GroupRec, H_CALLER, H_EXTENSION, H_SOURCE,
     H_USERNAME, LAYOUT_VERSION, MemberRec, NumberRec, OVERLAY_BUCKETS, OVERLAY_HEADER,
-    OverlayEntry, OverlayHeader, RouteRec, RuleRec, ScheduleRec, TenantRec, TrunkRec, T_ACTIVITY,
-    T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_MEMBER, T_NUMBER, T_ROUTE, T_RULE, T_SCHEDULE,
-    T_TENANT, T_TRUNK, T_USER, UserRec, U_CALLER_RULES, caller_key, extension_key, make_target,
-    mix, vx_load, vx_store,
+    OverlayEntry, OverlayHeader, RouteRec, RuleRec, ScheduleRec, ServiceRec, TenantRec, TrunkRec,
+    T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_MEMBER, T_NUMBER, T_ROUTE, T_RULE,
+    T_SCHEDULE, T_SERVICE, T_TENANT, T_TRUNK, T_USER, UserRec, U_CALLER_RULES, caller_key,
+    extension_key, make_target, mix, vx_load, vx_store,
 )
 
 from routing_core.errors import OverlayFull
@@ -35,6 +35,7 @@ KINDS = {
     "tenant": T_TENANT, "user": T_USER, "device": T_DEVICE, "number": T_NUMBER,
     "activity": T_ACTIVITY, "forwards": T_FORWARD, "group": T_GROUP, "members": T_MEMBER,
     "schedule": T_SCHEDULE, "rules": T_RULE, "trunk": T_TRUNK, "routes": T_ROUTE, "area": T_AREA,
+    "service": T_SERVICE,
     "extension": H_EXTENSION, "username": H_USERNAME, "source": H_SOURCE, "caller": H_CALLER,
 }
 
@@ -105,6 +106,14 @@ def pack_group(tuple row, list members):
             ("members", row[0]): b"".join(rows)}
 
 
+def pack_service(tuple row):
+    """{(kind, key): record} of a service."""
+    cdef ServiceRec r
+    memset(&r, 0, sizeof(r))
+    fill_service(&r, row)
+    return {("service", row[0]): PyBytes_FromStringAndSize(<char *>&r, sizeof(r))}
+
+
 def pack_schedule(tuple row):
     """{(kind, key): record} of a schedule and its rules."""
     cdef ScheduleRec r
@@ -157,8 +166,9 @@ def pack_area(tuple row):
 
 
 def pack_extension(uint32_t tenant, extension, str kind, uint32_t id_):
-    """{(kind, key): record} of an extension; kind "user" or "group"."""
-    cdef uint64_t target = make_target(USER if kind == "user" else GROUP, id_)
+    """{(kind, key): record} of an extension; kind "user", "group" or "service"."""
+    cdef uint64_t target = make_target(
+        USER if kind == "user" else GROUP if kind == "group" else SERVICE, id_)
     return {("extension", extension_key(tenant, int(extension))):
             PyBytes_FromStringAndSize(<char *>&target, 8)}
 

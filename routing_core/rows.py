@@ -15,7 +15,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "tenant": ("id", "country", "language", "time_zone", "main_number", "support_number",
                "foreign_number", "activity_end", "area", "barred", "media"),
     "user": ("id", "tenant", "extension", "display", "barred", "area", "ring_s", "enabled",
-             "record", "call_waiting", "language"),
+             "record", "call_waiting", "language", "call_functions"),
     "device": ("id", "user", "kind", "username", "secret", "area", "display", "enabled",
                "digest"),
     "number": ("e164", "tenant", "kind", *_target("target"), "schedule",
@@ -33,6 +33,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "route": ("tenant", "prefix", "trunk", "position", "weight"),
     "area": ("id", "centre", "location", "trunk"),
     "caller_rule": ("user", "number", "rule"),
+    "service": ("id", "tenant", "extension"),
 }
 
 #: Rows of these come sorted by their first column; the compiler makes lists of them.

@@ -10,16 +10,15 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from routing_core.layout cimport (
-    LAYOUT_VERSION, OVERLAY_BUCKETS, OVERLAY_HEADER, TABLES,
-    BaseHeader, CallerSlot, DeviceRec, GroupRec, KeySlot, NumberRec, NumberSlot, OverlayEntry,
-    OverlayHeader, PlanRec, TableRef, TenantRec, TrunkRec, UserRec, AreaRec, ActivityRec,
-    ScheduleRec, ZoneRec,
-    H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE, H_USERNAME, N_DIRECT, N_FULL,
-    T_ACTIVITY, T_AREA, T_DEVICE, T_GROUP, T_NUMBER, T_PLAN, T_SCHEDULE, T_TENANT, T_TRUNK,
-    T_USER, T_ZONE,
-    caller_key, extension_key, make_target, mix, vx_load,
+    LAYOUT_VERSION, OVERLAY_BUCKETS, OVERLAY_HEADER, TABLES, BaseHeader, CallerSlot, DeviceRec,
+    GroupRec, KeySlot, NumberRec, NumberSlot, OverlayEntry, OverlayHeader, PlanRec, TableRef,
+    TenantRec, TrunkRec, UserRec, AreaRec, ActivityRec, ScheduleRec, ServiceRec, ZoneRec,
+    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE,
+    H_USERNAME, N_DIRECT, N_FULL, T_ACTIVITY, T_AREA, T_DEVICE, T_GROUP, T_NUMBER, T_PLAN,
+    T_SCHEDULE, T_SERVICE, T_TENANT, T_TRUNK, T_USER, T_ZONE, caller_key, extension_key,
+    make_target, mix, vx_load,
 )
-from routing_core.codes cimport FIXED, GROUP, MOBILE, USER
+from routing_core.codes cimport FIXED, GROUP, MOBILE, SERVICE, USER
 
 import xxhash
 
@@ -237,13 +236,19 @@ cdef class Snapshot:
         cdef uint64_t at = scaled(mix(key), ref.count)
         cdef const UserRec *user
         cdef const GroupRec *group
+        cdef const ServiceRec *service
         cdef uint32_t value
         while slots[at] != 0:
-            value = slots[at] & 0x7FFFFFFF
-            if slots[at] >> 31:
+            value = slots[at] & 0x3FFFFFFF
+            if slots[at] & EXTENSION_OF_GROUP:
                 group = <const GroupRec *>self.record(T_GROUP, value)
                 if group != NULL and group.tenant == tenant and group.extension == extension:
                     return make_target(GROUP, value)
+            elif slots[at] & EXTENSION_OF_SERVICE:
+                service = <const ServiceRec *>self.by_id(T_SERVICE, value)
+                if service != NULL and service.tenant == tenant \
+                        and service.extension == extension:
+                    return make_target(SERVICE, value)
             else:
                 user = <const UserRec *>self.record(T_USER, value)
                 if user != NULL and user.tenant == tenant and user.extension == extension:

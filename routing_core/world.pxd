@@ -28,7 +28,7 @@ cdef class World:
     cdef list trace
     cdef Read reads[256]
     cdef int n_reads, n_replay
-    cdef bint replaying, diverged
+    cdef bint replaying, diverged, owned
     cdef uint64_t random_state
 
     cdef uint64_t observe(self, int what, uint32_t id) noexcept

@@ -7,7 +7,7 @@ from libc.string cimport strlen
 
 from routing_core.hours cimport is_open
 from routing_core.layout cimport (
-    DeviceRec, D_DIGEST_SHIFT, D_ENABLED, TrunkRec, hash_text, mix, vx_load,
+    DeviceRec, D_DIGEST_SHIFT, D_ENABLED, TrunkRec, UserRec, hash_text, mix, vx_load,
 )
 from routing_core.live cimport Live
 from routing_core.snapshot cimport Snapshot
@@ -136,6 +136,13 @@ cdef class World:
         cdef const char *text = PyUnicode_AsUTF8AndSize(source, &size)
         self.refresh()
         return self.snapshot.source(hash_text(text, size))
+
+    def tenant_of(self, uint32_t user):
+        """The user's tenant, 0 when there is no such user."""
+        cdef const UserRec *row
+        self.refresh()
+        row = self.snapshot.user(user)
+        return row.tenant if row != NULL else 0
 
     def trunk(self, uint32_t trunk):
         """What the edge needs of a trunk, as a dict, or None."""

@@ -10,8 +10,9 @@ import hashlib
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import av
@@ -26,6 +27,10 @@ WINDOW_S: Final = 20
 #: A timestamp further than this from where the clock says is a new beginning.
 JUMP_S: Final = 5.0
 MAX_CALL_S: Final = 24 * 3600
+#: Begins the lines that a session adds to rtpengine's text.
+_OURS: Final = "vaxel-"
+_SAID: Final = re.compile(rf"^{_OURS}(start|part|left) ([0-9 ]{{1,2000}})$", re.MULTILINE)
+_CODEC: Final = re.compile(rf"^{_OURS}codec (\d{{1,5}}) (\d{{1,3}}) ([A-Z0-9-]+)$", re.MULTILINE)
 _STATIC: Final = {0: "PCMU", 8: "PCMA", 9: "G722"}
 
 
@@ -51,6 +56,20 @@ class Metadata(NamedTuple):
     ended: bool
 
 
+class Part(NamedTuple):
+    """A part of a recording that may have been paused, and what a session says of it.
+
+    start_ms: when the first part began (Unix), 0 = with the first packet; number: from 1; left:
+    the ports of the left channel; ports: the codecs that come to each, by payload type.
+    """
+
+    metadata: Metadata
+    start_ms: int = 0
+    number: int = 1
+    left: frozenset[int] = frozenset()
+    ports: Mapping[int, Mapping[int, str]] = MappingProxyType({})
+
+
 class Recorded(NamedTuple):
     """A finished file."""
 
@@ -73,8 +92,40 @@ def read_metadata(text: str) -> Metadata:
         if part.startswith("answer") and port and not caller_port:
             caller_port = int(port[1])  # what the caller was told to send to
     uids = [line for line in lines if re.fullmatch(r"[0-9a-f]{28}", line.strip())]
+    for match in _CODEC.finditer(text):
+        codecs.setdefault(int(match[2]), match[3])
+    said = _said(text)
     return Metadata(lines[0].strip() if lines else "", uids[-1].strip() if uids else "", codecs,
-                    caller_port, "call end time:" in text)
+                    caller_port or _number(said.get("left")), "call end time:" in text)
+
+
+def read_part(text: str) -> Part:
+    """The same with what a session added to it by describe()."""
+    said = _said(text)
+    ports: dict[int, dict[int, str]] = {}
+    for match in _CODEC.finditer(text):
+        ports.setdefault(int(match[1]), {})[int(match[2])] = match[3]
+    return Part(read_metadata(text), _number(said.get("start")), _number(said.get("part")) or 1,
+                frozenset(map(int, said.get("left", "").split())), ports)
+
+
+def _said(text: str) -> dict[str, str]:
+    return {match[1]: match[2] for match in _SAID.finditer(text)}
+
+
+def _number(text: str | None) -> int:
+    words = (text or "").split()
+    return int(words[0]) if words else 0
+
+
+def describe(uid: str, start_ms: int, part: int, left: Iterable[int],
+             codecs: Mapping[int, Mapping[int, str]]) -> str:
+    """What a session has rtpengine write into the text file; its last line is the uid."""
+    lines = [f"{_OURS}start {start_ms}", f"{_OURS}part {part}",
+             f"{_OURS}left {' '.join(map(str, sorted(left)))}",
+             *(f"{_OURS}codec {port} {kind} {name}" for port, kinds in sorted(codecs.items())
+               for kind, name in sorted(kinds.items())), uid]
+    return "\n".join(lines)
 
 
 def read_pcap(path: Path) -> Iterator[Packet]:
@@ -251,23 +302,35 @@ class Window:
 
 
 def convert(pcap: Path, metadata: Metadata, out: Path) -> Recorded | None:
-    """Make the FLAC; None when nothing was ever said. BadCapture when it cannot be read.
+    """Make the FLAC; None when nothing was ever said. BadCapture when it cannot be read."""
+    return combine([(pcap, Part(metadata))], out)
+
+
+def combine(parts: Sequence[tuple[Path, Part]], out: Path) -> Recorded | None:
+    """Make one FLAC of the parts of a recording that was paused, with silence for the pauses.
 
     The file is written beside, synced and renamed: there is a whole one or none.
     """
-    first: Packet | None = None
+    parts = sorted(parts, key=lambda found: found[1].number)
+    firsts = []
     rate = 8000
-    for packet in read_pcap(pcap):
-        first = first or packet
-        if metadata.codecs.get(packet.payload_type) in ("OPUS", "G722"):
-            rate = 16000
-            break
-    if first is None:
+    for pcap, part in parts:
+        first = None
+        for packet in read_pcap(pcap):
+            first = first or packet
+            if _codec(packet, part) in ("OPUS", "G722"):
+                rate = 16000
+                break
+        firsts += [first] if first else []
+    if not firsts:
         return None
+    start_s = min(packet.at_s for packet in firsts)
+    if 0 <= start_s - parts[0][1].start_ms / 1000 < MAX_CALL_S:
+        start_s = parts[0][1].start_ms / 1000
     beside = out.with_name(out.name + ".new")
     out.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        written = _write(pcap, metadata, beside, first, rate)
+        written = _write(parts, beside, start_s, rate)
         if written == 0:
             return None
         beside.chmod(0o600)
@@ -277,30 +340,39 @@ def convert(pcap: Path, metadata: Metadata, out: Path) -> Recorded | None:
         beside.rename(out)
     finally:
         beside.unlink(missing_ok=True)
-    return Recorded(out, round(first.at_s * 1000), written * 1000 // rate, out.stat().st_size,
-                    digest)
+    return Recorded(out, round(start_s * 1000), written * 1000 // rate, out.stat().st_size, digest)
 
 
-def _write(pcap: Path, metadata: Metadata, path: Path, first: Packet, rate: int) -> int:
+def _codec(packet: Packet, part: Part) -> str:
+    """Its name; a port that a session has described is not judged by what others use."""
+    return part.ports.get(packet.port, part.metadata.codecs).get(packet.payload_type, "")
+
+
+def _write(parts: Sequence[tuple[Path, Part]], path: Path, start_s: float, rate: int) -> int:
     """Place every packet; the number of samples written."""
-    caller_port = metadata.caller_port
     with soundfile.SoundFile(path, "w", samplerate=rate, channels=2, format="FLAC",
                              subtype="PCM_16") as file:
         window = Window(rate, file.write)
-        placers = (Placer(first.at_s, rate), Placer(first.at_s, rate))
-        decoders: dict[tuple[int, int, str], Decoder] = {}
-        for packet in read_pcap(pcap):
-            codec = metadata.codecs.get(packet.payload_type, "")
-            if codec not in CLOCKS:
-                continue
-            caller_port = caller_port or packet.port
-            channel = 0 if packet.port == caller_port else 1
-            key = (channel, packet.ssrc, codec)
-            if key not in decoders:
-                if len(decoders) > 64:
-                    continue
-                decoders[key] = Decoder(codec, rate)
-            samples = decoders[key].decode(packet.payload)
-            if len(samples):
-                window.put(channel, placers[channel].place(packet, CLOCKS[codec]), samples)
+        for pcap, part in parts:
+            _write_part(pcap, part, window, start_s, rate)
         return window.finish()
+
+
+def _write_part(pcap: Path, part: Part, window: Window, start_s: float, rate: int) -> None:
+    left = set(part.left) or {part.metadata.caller_port} - {0}
+    placers = (Placer(start_s, rate), Placer(start_s, rate))
+    decoders: dict[tuple[int, int, str], Decoder] = {}
+    for packet in read_pcap(pcap):
+        codec = _codec(packet, part)
+        if codec not in CLOCKS:
+            continue
+        left = left or {packet.port}
+        channel = 0 if packet.port in left else 1
+        key = (channel, packet.ssrc, codec)
+        if key not in decoders:
+            if len(decoders) > 64:
+                continue
+            decoders[key] = Decoder(codec, rate)
+        samples = decoders[key].decode(packet.payload)
+        if len(samples):
+            window.put(channel, placers[channel].place(packet, CLOCKS[codec]), samples)

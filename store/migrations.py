@@ -165,3 +165,107 @@ CREATE TABLE recording (
     started_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL, bytes INTEGER NOT NULL,
     sha256 TEXT NOT NULL, complete INTEGER NOT NULL)""")
     db.execute("CREATE INDEX recording_tenant ON recording (tenant, started_ms)")
+
+
+def _later_target(db: Database, table: str, name: str) -> None:
+    """The four columns of a target in a table that is there already."""
+    for column in (f"{name}_kind TEXT CHECK ({name}_kind IN "
+                   "('user','group','number','busy','service'))",
+                   f"{name}_user INTEGER REFERENCES user (id)",
+                   f"{name}_group INTEGER REFERENCES ring_group (id)", f"{name}_text TEXT"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    for to in ("user", "group"):
+        _index(db, table, f"{name}_{to}")
+
+
+def _to_service(db: Database, table: str, name: str) -> None:
+    """A target's text is the id of a service when its kind says so; then it is a reference."""
+    db.execute(f"ALTER TABLE {table} ADD COLUMN {name}_service INTEGER REFERENCES service (id) "
+               f"GENERATED ALWAYS AS (CASE {name}_kind WHEN 'service' THEN "
+               f"CAST({name}_text AS INTEGER) END) VIRTUAL")
+    _index(db, table, f"{name}_service")
+
+
+def _index(db: Database, table: str, column: str) -> None:
+    db.execute(f"CREATE INDEX {table}_{column} ON {table} ({column}) WHERE {column} IS NOT NULL")
+
+
+@migrations()
+def m004_services(db: Database) -> None:
+    """What call control answers: prompts, services, and targets that lead to them.
+
+    service_link: what a service's settings name, so that it cannot be deleted under them.
+    """
+    db.execute("""
+CREATE TABLE prompt (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, text TEXT NOT NULL, language TEXT, sha256 TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL, UNIQUE (tenant, id))""")
+    db.execute("""
+CREATE TABLE service (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, extension TEXT, settings TEXT NOT NULL,
+    kind TEXT GENERATED ALWAYS AS (json_extract(settings, '$.type')) VIRTUAL,
+    mailbox_user INTEGER GENERATED ALWAYS AS (json_extract(settings, '$.user')) VIRTUAL UNIQUE,
+    UNIQUE (tenant, id), UNIQUE (tenant, extension))""")
+    db.execute("""
+CREATE TABLE service_link (
+    tenant INTEGER NOT NULL, owner INTEGER NOT NULL, field TEXT NOT NULL, user INTEGER,
+    ring_group INTEGER, service INTEGER, prompt INTEGER, PRIMARY KEY (owner, field),
+    FOREIGN KEY (tenant, owner) REFERENCES service (tenant, id),
+    FOREIGN KEY (tenant, user) REFERENCES user (tenant, id),
+    FOREIGN KEY (tenant, ring_group) REFERENCES ring_group (tenant, id),
+    FOREIGN KEY (tenant, service) REFERENCES service (tenant, id),
+    FOREIGN KEY (tenant, prompt) REFERENCES prompt (tenant, id)) WITHOUT ROWID""")
+    for column in ("user", "ring_group", "service", "prompt"):
+        _index(db, "service_link", column)
+    _later_target(db, "tenant", "attendant")
+    db.execute("ALTER TABLE tenant ADD COLUMN hold_music INTEGER REFERENCES prompt (id)")
+    _index(db, "tenant", "hold_music")
+    db.execute("ALTER TABLE user ADD COLUMN call_functions INTEGER NOT NULL DEFAULT 0")
+    _later_target(db, "user", "colleague")
+    for table, name in (("number", "target"), ("number", "closed_target"), ("forward", "target"),
+                        ("ring_group", "no_answer"), ("ring_group", "nobody"),
+                        ("tenant", "attendant"), ("user", "colleague")):
+        _to_service(db, table, name)
+
+
+@migrations()
+def m005_messages(db: Database) -> None:
+    """What services bring about: voice messages, callbacks, events, what is to be sent; and calls
+    that are part of another."""
+    db.execute("ALTER TABLE call_record ADD COLUMN conversation TEXT NOT NULL DEFAULT ''")
+    db.execute("CREATE INDEX call_record_conversation ON call_record (conversation) "
+               "WHERE conversation != ''")
+    db.execute("""
+CREATE TABLE voice_message (
+    uid TEXT PRIMARY KEY, tenant INTEGER NOT NULL, mailbox INTEGER NOT NULL, caller TEXT NOT NULL,
+    caller_name TEXT NOT NULL, created_ms INTEGER NOT NULL, duration_ms INTEGER NOT NULL,
+    path TEXT NOT NULL, sha256 TEXT NOT NULL, changed_ms INTEGER NOT NULL DEFAULT 0,
+    call_id TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL CHECK (state IN ('recording','new','saved','deleted')))""")
+    db.execute("CREATE INDEX voice_message_mailbox ON voice_message (mailbox, state, created_ms)")
+    db.execute("CREATE INDEX voice_message_state ON voice_message (state, changed_ms)")
+    db.execute("""
+CREATE TABLE callback_request (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, service INTEGER NOT NULL,
+    number TEXT NOT NULL, caller TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    done_ms INTEGER NOT NULL, told INTEGER NOT NULL DEFAULT 0)""")
+    db.execute("CREATE INDEX callback_request_tenant ON callback_request (tenant, id)")
+    db.execute("CREATE INDEX callback_request_service ON callback_request (service, id)")
+    db.execute("CREATE INDEX callback_request_told ON callback_request (id) WHERE told = 0")
+    db.execute("""
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL, call TEXT NOT NULL, data TEXT NOT NULL)""")
+    db.execute("CREATE INDEX event_tenant ON event (tenant, seq)")
+    db.execute("""
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('mail','webhook')), "to" TEXT NOT NULL,
+    subject TEXT NOT NULL, body TEXT NOT NULL, attachment TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, tries INTEGER NOT NULL, next_ms INTEGER NOT NULL,
+    done_ms INTEGER NOT NULL, error TEXT NOT NULL)""")
+    db.execute("CREATE INDEX delivery_due ON delivery (next_ms) WHERE done_ms = 0")
+    db.execute("CREATE INDEX delivery_done ON delivery (done_ms) WHERE done_ms != 0")
+    db.execute("CREATE INDEX delivery_tenant ON delivery (tenant, id)")

@@ -34,11 +34,12 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Target(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Where a call goes: to a user, a group, an outside number, busy, or a service's id."""
+    """Where a call goes: to a user, a group, a service, an outside number, or busy."""
 
     kind: Literal["user", "group", "number", "busy", "service"]
     user: Id | None = None
     group: Id | None = None
+    service: Id | None = None
     text: Annotated[str, Meta(max_length=32)] | None = None
 
 
@@ -67,6 +68,8 @@ class Tenant(Row, frozen=True, kw_only=True):
     area: Id | None = None
     barred: tuple[NumberClass, ...] = ()
     media: Media = "auto"
+    attendant: Target | None = None
+    hold_music: Id | None = None
 
 
 class User(Row, frozen=True, kw_only=True):
@@ -83,6 +86,10 @@ class User(Row, frozen=True, kw_only=True):
     record: bool = False
     call_waiting: bool = False
     language: Language | None = None
+    call_functions: Annotated[bool, Meta(
+        description="keypad codes, park, pickup and transfer of any call: call control carries "
+                    "the user's calls")] = False
+    colleague: Target | None = None
 
 
 class Device(Row, frozen=True, kw_only=True):
@@ -238,6 +245,106 @@ class Route(Row, frozen=True, kw_only=True):
     weight: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
+class Prompt(Row, frozen=True, kw_only=True):
+    """I3: something that callers hear. Uploaded or recorded audio is kept under its sha256;
+    without audio, `text` is spoken."""
+
+    tenant: Id
+    name: Name
+    text: Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*\Z")] = ""
+    language: Language | None = None
+    sha256: Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
+    duration_ms: Annotated[int, Meta(ge=0)] = 0
+
+
+class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="message"):
+    """I1, I7: a prompt, then on to the next target; without one the call ends."""
+
+    prompt: Id
+    next: Target | None = None
+
+
+class Choice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key of a menu."""
+
+    key: Annotated[str, Meta(pattern=r"^[0-9*#]\Z")]
+    target: Target
+
+
+class Menu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="menu"):
+    """I2: keys lead on. After `tries` rounds without a valid key the call goes to `otherwise`, and
+    ends without one. extensions: a short number may be dialled too."""
+
+    prompt: Id
+    choices: Annotated[tuple[Choice, ...], Meta(max_length=12)] = ()
+    tries: Annotated[int, Meta(ge=1, le=10)] = 3
+    first_digit_s: Annotated[int, Meta(ge=1, le=30)] = 6
+    inter_digit_s: Annotated[int, Meta(ge=1, le=10)] = 3
+    invalid_prompt: Id | None = None
+    extensions: bool = False
+    otherwise: Target | None = None
+
+
+Mail = Annotated[str, Meta(pattern=r"^[^@\s<>\"']{1,64}@[A-Za-z0-9.-]{1,190}\Z")]
+Webhook = Annotated[str, Meta(pattern=r"^https?://[!-~]{1,400}\Z")]
+
+
+class Mailbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mailbox"):
+    """R3, R4: a voice mailbox, of a user or shared by its listeners. pin: 4 to 8 digits, kept as a
+    digest. greeting: the general one, an own prompt, or the activity and its end (P2)."""
+
+    user: Id | None = None
+    listeners: Annotated[tuple[Id, ...], Meta(max_length=64)] = ()
+    pin: Annotated[str, Meta(max_length=200)] = ""
+    greeting: Literal["general", "own", "presence"] = "general"
+    prompt: Id | None = None
+    max_message_s: Annotated[int, Meta(ge=5, le=900)] = 180
+    max_messages: Annotated[int, Meta(ge=1, le=500)] = 50
+    email: Annotated[tuple[Mail, ...], Meta(max_length=10)] = ()
+    attach: bool = True
+    webhook: Webhook | None = None
+    colleague: Target | None = None
+
+
+class MailboxAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+                    tag="mailbox_access"):
+    """R3: listening to one's mailbox from any telephone, by extension and PIN."""
+
+
+class CallbackMenu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+                   tag="callback_menu"):
+    """I6: the caller keys a number, which is kept and sent by mail or to a webhook (SMS)."""
+
+    prompt: Id | None = None
+    email: Annotated[tuple[Mail, ...], Meta(max_length=10)] = ()
+    webhook: Webhook | None = None
+
+
+class PresenceMenu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+                   tag="presence_menu"):
+    """P6: a person sets the own activity by telephone."""
+
+
+class RecordPrompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+                   tag="record_prompt"):
+    """I3: a person of the company records that prompt by telephone."""
+
+    prompt: Id
+
+
+ServiceSettings = (Message | Menu | Mailbox | MailboxAccess | CallbackMenu | PresenceMenu
+                   | RecordPrompt)
+
+
+class Service(Row, frozen=True, kw_only=True):
+    """Something that call control answers; `settings.type` says what."""
+
+    tenant: Id
+    name: Name
+    extension: Extension | None = None
+    settings: ServiceSettings
+
+
 class ApiKey(Row, frozen=True, kw_only=True):
     """A key to the API; without a tenant it is the operator's. Only its digest is kept."""
 
@@ -251,6 +358,7 @@ TABLES: Final[dict[str, type[Row]]] = {
     "area": Area, "tenant": Tenant, "user": User, "device": Device, "number": Number,
     "activity": Activity, "forward": Forward, "caller_rule": CallerRule, "schedule": Schedule,
     "ring_group": RingGroup, "member": Member, "trunk": Trunk, "route": Route, "api_key": ApiKey,
+    "prompt": Prompt, "service": Service,
 }
 
 
@@ -287,6 +395,7 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     revision: int = 0
     decisions: Any = None
     call_id: str = ""
+    conversation: str = ""  # of the call that this one is a part of, when call control made it
 
 
 class Recording(Struct, frozen=True, kw_only=True):
@@ -300,6 +409,63 @@ class Recording(Struct, frozen=True, kw_only=True):
     bytes: int
     sha256: str
     complete: bool = True
+
+
+class VoiceMessage(Struct, frozen=True, kw_only=True):
+    """R3: a message left in a mailbox. state "recording" until its audio is kept; path: of the
+    FLAC, relative to the state directory."""
+
+    uid: str
+    tenant: int
+    mailbox: int
+    caller: str = ""
+    caller_name: str = ""
+    created_ms: int
+    duration_ms: int = 0
+    path: str = ""
+    sha256: str = ""
+    state: Literal["recording", "new", "saved", "deleted"] = "recording"
+
+
+class CallbackRequest(Struct, frozen=True, kw_only=True):
+    """I6: a caller who wants to be called."""
+
+    id: int = 0
+    tenant: int
+    service: int
+    number: str
+    caller: str = ""
+    created_ms: int
+    done_ms: int = 0
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something that happened, in the order it happened. call: a call's uid."""
+
+    seq: int = 0
+    tenant: int
+    at_ms: int
+    kind: str
+    call: str = ""
+    data: Any = None
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """A mail or a webhook call that is to be sent. to: address or URL; attachment: a path relative
+    to the state directory."""
+
+    id: int = 0
+    tenant: int
+    kind: Literal["mail", "webhook"]
+    to: str
+    subject: str = ""
+    body: Any = None
+    attachment: str = ""
+    created_ms: int
+    tries: int = 0
+    next_ms: int = 0
+    done_ms: int = 0
+    error: str = ""
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -1,129 +1,45 @@
 """The embedded store: SQLite in WAL mode through sqlite-utils, every commit synced (FULL)."""
 
 import functools
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final
 
 import msgspec
 from sqlite_utils import Database
 
-from store.errors import BrokenReference, Conflict, NotFound, StillReferenced, StoreBusy, StoreError
+from store.errors import BrokenReference, NotFound, StillReferenced, StoreError
+from store.links import TARGET_TABLES, Pointer, links_of
+from store.messages import Messages
 from store.migrations import migrations
 from store.model import (
     TABLES,
     CallRecord,
     Change,
-    DeviceKind,
-    NumberClass,
     Presence,
     Recording,
     Revision,
     Row,
-    Target,
+    Service,
 )
+from store.rows import (
+    REFERENCES,
+    columns_of,
+    encode,
+    fields_of,
+    from_values,
+    refusal,
+    table_of,
+    to_values,
+)
+from store.transactions import writing
 
 #: How long a writer waits for another process's commit before StoreBusy.
 BUSY_TIMEOUT_MS: Final = 5000
 
-#: Fields kept as bit masks: the bit is the position among the literal's values.
-MASKS: Final[dict[str, tuple[str, ...]]] = {
-    "barred": get_args(NumberClass), "device_kinds": get_args(DeviceKind),
-}
-#: Fields that hold the id of a row of the table of that name.
-_REFERENCES: Final = frozenset(
-    {"tenant", "user", "ring_group", "activity", "schedule", "trunk", "area"})
-_JSON_FIELDS: Final = ("rules", "sources")
-_encode = msgspec.json.Encoder().encode
-
-
-def _is_target(annotation: Any) -> bool:
-    return annotation is Target or (
-        get_origin(annotation) is UnionType and Target in get_args(annotation))
-
-
-@functools.cache
-def fields_of(table: str) -> tuple[tuple[str, bool], ...]:
-    """((field, whether it is a Target), ...) of a table."""
-    struct = TABLES[table]
-    return tuple((field.name, _is_target(field.type))
-                 for field in msgspec.structs.fields(struct))
-
-
-@functools.cache
-def columns_of(table: str) -> tuple[str, ...]:
-    """The database's columns of a table, in the order of its fields."""
-    names: list[str] = []
-    for name, target in fields_of(table):
-        names += [f"{name}_{part}" for part in ("kind", "user", "group", "text")] if target \
-            else [name]
-    return tuple(names)
-
-
-def _to_values(row: Row, table: str) -> list[Any]:
-    values: list[Any] = []
-    for name, target in fields_of(table):
-        value = getattr(row, name)
-        if target:
-            values += [None] * 4 if value is None else [
-                value.kind, value.user, value.group, value.text]
-        elif name in MASKS:
-            values.append(sum(1 << MASKS[name].index(item) for item in set(value)))
-        elif name in _JSON_FIELDS:
-            values.append(_encode(value).decode())
-        else:
-            values.append(int(value) if value is True or value is False else value)
-    return values
-
-
-def _from_values(table: str, values: Sequence[Any]) -> Row:
-    found: dict[str, Any] = {}
-    at = 0
-    for name, target in fields_of(table):
-        if target:
-            kind, user, group, text = values[at:at + 4]
-            found[name] = None if kind is None else {
-                "kind": kind, "user": user, "group": group, "text": text}
-            at += 4
-            continue
-        value = values[at]
-        at += 1
-        if name in MASKS:
-            value = [item for bit, item in enumerate(MASKS[name]) if value >> bit & 1]
-        elif name in _JSON_FIELDS:
-            value = msgspec.json.decode(value)
-        found[name] = value
-    return msgspec.convert(found, TABLES[table], strict=False)
-
-
-def row_values(table: str, rows: list[Row], columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Rows in memory as select() would give these columns of them."""
-    names = columns_of(table)
-    wanted = [names.index(column) for column in columns]
-    return [tuple(values[i] for i in wanted) for values in (_to_values(r, table) for r in rows)]
-
-
-def table_of(row: Row) -> str:
-    """The table that a row belongs to."""
-    return next(name for name, struct in TABLES.items() if type(row) is struct)
-
-
-def _refusal(error: sqlite3.IntegrityError, table: str, deleting: bool) -> StoreError:
-    text = str(error)
-    if "index 'forward_event'" in text:
-        return Conflict("the user has a forwarding for this event already", "event")
-    unique = re.search(r"UNIQUE constraint failed: (.*)", text)
-    if unique:
-        field = unique[1].split(",")[-1].split(".")[-1].strip()
-        return Conflict(f"{table}: this {field} is taken", field)
-    if "FOREIGN KEY" in text:
-        if deleting:
-            return StillReferenced(f"{table}: something still points at it")
-        return BrokenReference(f"{table}: points at something that is not there")
-    return StoreError(f"{table}: {text}")
+#: Of a call to a user who took part in several of its legs, the first of these is told.
+_ROLES: Final = ("caller", "answered", "missed", "rang")
 
 
 class SqliteReader:
@@ -140,14 +56,14 @@ class SqliteReader:
             f"SELECT {columns} FROM {table} WHERE id = ?", (id_,)).fetchone()  # noqa: S608
         if values is None:
             raise NotFound(f"no {table} {id_}")
-        return _from_values(table, values)
+        return from_values(table, values)
 
     def find(self, table: str, *, after: int = 0, limit: int = 100, **equal: Any) -> list[Row]:
         where, parameters = _conditions(equal)
         rows = self._db.execute(
             f"SELECT {', '.join(columns_of(table))} FROM {table} "  # noqa: S608
             f"WHERE id > ?{where} ORDER BY id LIMIT ?", (after, *parameters, limit))
-        return [_from_values(table, values) for values in rows]
+        return [from_values(table, values) for values in rows]
 
     def select(self, table: str, columns: Sequence[str], *, order: str = "id",
                **equal: Any) -> Iterable[tuple[Any, ...]]:
@@ -155,6 +71,58 @@ class SqliteReader:
         return self._db.execute(
             f"SELECT {', '.join(columns)} FROM {table} WHERE 1{where} "  # noqa: S608
             f"ORDER BY {order}", parameters)
+
+    def pointing_at(self, table: str, id_: int, limit: int = 5) -> list[Pointer]:
+        found: list[Pointer] = []
+        for other, column, field in _columns_to(table):
+            name = "e164" if other == "number" else "id" if other == "forward" else \
+                "name" if "name" in columns_of(other) else "id"
+            rows = self._db.execute(
+                f'SELECT id, {name} FROM {other} '  # noqa: S608
+                f'WHERE "{column}" = ? LIMIT ?', (id_, limit))
+            found += [Pointer(other, row, repr(text) if name == "name" else str(text), field)
+                      for row, text in rows]
+        if table in LINKED:
+            found += [Pointer("service", row, repr(name), field) for row, name, field
+                      in self._db.execute(
+                          "SELECT service.id, name, field FROM service_link "  # noqa: S608
+                          f"JOIN service ON service.id = owner WHERE service_link.{table} = ? "
+                          "ORDER BY owner, field LIMIT ?", (id_, limit))]
+        return found[:limit]
+
+    def mailbox_of(self, user: int) -> Service | None:
+        return next(iter(self._services("mailbox_user = ?", user)), None)
+
+    def mailboxes_for(self, user: int) -> list[Service]:
+        return self._services(
+            "kind = 'mailbox' AND id IN (SELECT owner FROM service_link WHERE user = ? "
+            "AND (field = 'settings.user' OR field LIKE 'settings.listeners[%'))", user)
+
+    def _services(self, where: str, user: int) -> list[Service]:
+        rows = self._db.execute(
+            f"SELECT {', '.join(columns_of('service'))} FROM service "  # noqa: S608
+            f"WHERE {where} ORDER BY mailbox_user IS ? DESC, id", (user, user))
+        return [row for row in (from_values("service", values) for values in rows)
+                if isinstance(row, Service)]
+
+
+#: Tables that the settings of a service may name rows of.
+LINKED: Final = ("user", "ring_group", "service", "prompt")
+
+
+@functools.cache
+def _columns_to(table: str) -> tuple[tuple[str, str, str], ...]:
+    """((table, column, field), ...): where a row of the table may be named."""
+    found = []
+    for other in TABLES:
+        for name, target in fields_of(other):
+            if target:
+                found += [(other, f"{name}_{part}", name)
+                          for part, to in TARGET_TABLES.items() if to == table]
+            elif name in REFERENCES and ((name == "hold_music" and table == "prompt")
+                                         or name == table):
+                found.append((other, name, name))
+    return tuple(found)
 
 
 def _conditions(equal: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
@@ -173,13 +141,14 @@ class SqliteWriter(SqliteReader):
         table = table_of(row)
         columns = columns_of(table)
         self._check_references(row, table)
-        values = _to_values(row, table)
+        values = to_values(row, table)
         if not row.id:
             values[columns.index("id")] = None
         marks = ", ".join("?" * len(columns))
         cursor = self._run(table, f"INSERT INTO {table} ({', '.join(columns)}) "  # noqa: S608
                                   f"VALUES ({marks})", values)
         made = msgspec.structs.replace(row, id=cursor.lastrowid)
+        self._link(made)
         self.changes.append(Change(table=table, id=made.id, before=None,
                                    after=msgspec.to_builtins(made)))
         return made
@@ -190,27 +159,53 @@ class SqliteWriter(SqliteReader):
         self._check_references(row, table)
         sets = ", ".join(f"{name} = ?" for name in columns_of(table))
         self._run(table, f"UPDATE {table} SET {sets} WHERE id = ?",  # noqa: S608
-                  [*_to_values(row, table), row.id])
+                  [*to_values(row, table), row.id])
+        self._link(row)
         self.changes.append(Change(table=table, id=row.id, before=msgspec.to_builtins(before),
                                    after=msgspec.to_builtins(row)))
         return row
 
     def delete(self, table: str, id_: int) -> None:
         before = self.get(table, id_)
-        self._run(table, f"DELETE FROM {table} WHERE id = ?", [id_], deleting=True)  # noqa: S608
+        if isinstance(before, Service):
+            self._db.execute("DELETE FROM service_link WHERE owner = ?", (id_,))
+        try:
+            self._run(table, f"DELETE FROM {table} WHERE id = ?", [id_],  # noqa: S608
+                      deleting=True)
+        except StillReferenced as error:
+            by = ", ".join(map(str, self.pointing_at(table, id_)))
+            raise StillReferenced(f"{error}: {by}" if by else str(error)) from error
+        if isinstance(before, Service):
+            self._db.execute("UPDATE voice_message SET state = 'deleted' WHERE mailbox = ?", (id_,))
+            self._db.execute("DELETE FROM callback_request WHERE service = ?", (id_,))
         self.changes.append(Change(table=table, id=id_, before=msgspec.to_builtins(before),
                                    after=None))
 
     def _check_references(self, row: Row, table: str) -> None:
         # The database refuses a broken reference too, but does not say which field it is.
-        tenant = getattr(row, "tenant", None)
+        tenant = row.id if table == "tenant" else getattr(row, "tenant", None)
         for field, target in fields_of(table):
             value = getattr(row, field)
             if target and value is not None:
-                self._check_reference(f"{field}.user", "user", value.user, tenant)
-                self._check_reference(f"{field}.group", "ring_group", value.group, tenant)
-            elif field in _REFERENCES:
-                self._check_reference(field, field, value, tenant)
+                for part, to in TARGET_TABLES.items():
+                    self._check_reference(f"{field}.{part}", to, getattr(value, part), tenant)
+            elif field in REFERENCES:
+                to = "prompt" if field == "hold_music" else field
+                self._check_reference(field, to, value, tenant)
+        if isinstance(row, Service):
+            for link in links_of(row.settings):
+                self._check_reference(link.field, link.table, link.id, tenant)
+
+    def _link(self, row: Row) -> None:
+        """Keep what a service's settings name as references."""
+        if not isinstance(row, Service):
+            return
+        self._db.execute("DELETE FROM service_link WHERE owner = ?", (row.id,))
+        for link in links_of(row.settings):
+            self._run(
+                "service",
+                f"INSERT INTO service_link (tenant, owner, field, {link.table}) "  # noqa: S608
+                "VALUES (?, ?, ?, ?)", (row.tenant, row.id, link.field, link.id))
 
     def _check_reference(self, field: str, to: str, id_: int | None, tenant: int | None) -> None:
         if id_ is None:
@@ -225,7 +220,7 @@ class SqliteWriter(SqliteReader):
         try:
             return self._db.execute(statement, values)
         except sqlite3.IntegrityError as error:
-            raise _refusal(error, table, deleting) from error
+            raise refusal(error, table, deleting) from error
         except OverflowError as error:
             raise StoreError(f"{table}: a number is too large") from error
 
@@ -242,7 +237,7 @@ class ReadTransaction:
         self._db.execute("COMMIT")
 
 
-class SqliteStore(SqliteReader):
+class SqliteStore(SqliteReader, Messages):
     """See port.Store. One connection; use it from one thread."""
 
     def __init__(self, path: Path | str) -> None:
@@ -272,30 +267,21 @@ class SqliteStore(SqliteReader):
                work: Callable[[SqliteWriter], Any]) -> Revision:
         writer = SqliteWriter(self._db)
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise StoreBusy(str(error)) from error
-        try:
-            work(writer)
-            cursor = self._db.execute(
-                "INSERT INTO revision (author, at_ms, note) VALUES (?, ?, ?)",
-                (author, at_ms, note))
-            revision = Revision(id=cursor.lastrowid or 0, author=author, at_ms=at_ms, note=note,
-                                changes=writer.changes)
-            self._db.executemany(
-                "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?)",
-                [(revision.id, position, change.table, change.id,
-                  _encode(change.before).decode() if change.before else None,
-                  _encode(change.after).decode() if change.after else None)
-                 for position, change in enumerate(writer.changes)])
-            self._db.execute("COMMIT")
+            with writing(self._db):
+                work(writer)
+                cursor = self._db.execute(
+                    "INSERT INTO revision (author, at_ms, note) VALUES (?, ?, ?)",
+                    (author, at_ms, note))
+                revision = Revision(id=cursor.lastrowid or 0, author=author, at_ms=at_ms,
+                                    note=note, changes=writer.changes)
+                self._db.executemany(
+                    "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?)",
+                    [(revision.id, position, change.table, change.id,
+                      encode(change.before).decode() if change.before else None,
+                      encode(change.after).decode() if change.after else None)
+                     for position, change in enumerate(writer.changes)])
         except sqlite3.IntegrityError as error:
-            self._db.execute("ROLLBACK")
-            raise _refusal(error, "change", deleting=False) from error
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+            raise refusal(error, "change", deleting=False) from error
         return revision
 
     def revision(self) -> int:
@@ -330,7 +316,7 @@ class SqliteStore(SqliteReader):
         for table in TABLES:
             rows = self._db.execute(
                 f"SELECT {', '.join(columns_of(table))} FROM {table}")  # noqa: S608
-            found[table] = {row.id: row for row in (_from_values(table, v) for v in rows)}
+            found[table] = {row.id: row for row in (from_values(table, v) for v in rows)}
         undo = self._changes("> ?", (revision,), "revision DESC, position DESC")
         for change in undo:
             if change.before is None:
@@ -349,7 +335,7 @@ class SqliteStore(SqliteReader):
                 (presence.user, presence.activity, presence.until, presence.note,
                  presence.source, presence.changed_ms))
         except sqlite3.IntegrityError as error:
-            raise _refusal(error, "presence", deleting=False) from error
+            raise refusal(error, "presence", deleting=False) from error
 
     def presence(self, user: int) -> Presence | None:
         """What the user does, as set; None: never set."""
@@ -371,7 +357,7 @@ class SqliteStore(SqliteReader):
             self._db.execute("INSERT OR REPLACE INTO login VALUES (?, ?, ?)",
                              (member, int(logged_in), changed_ms))
         except sqlite3.IntegrityError as error:
-            raise _refusal(error, "login", deleting=False) from error
+            raise refusal(error, "login", deleting=False) from error
 
     def logins(self) -> Iterator[tuple[int, bool]]:
         for member, logged_in in self._db.execute("SELECT member, logged_in FROM login"):
@@ -381,16 +367,15 @@ class SqliteStore(SqliteReader):
 
     def add_call(self, record: CallRecord) -> bool:
         values = msgspec.to_builtins(record)
-        values["rang"] = _encode(record.rang).decode()
-        values["decisions"] = _encode(record.decisions).decode()
+        values["rang"] = encode(record.rang).decode()
+        values["decisions"] = encode(record.decisions).decode()
         parties = dict.fromkeys(record.rang, "rang" if record.answered_ms else "missed")
         if record.answerer:
             parties[record.answerer] = "answered"
         if record.caller_user:
             parties[record.caller_user] = "caller"
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            names = list(values)
+        names = list(values)
+        with writing(self._db):
             cursor = self._db.execute(
                 f"INSERT OR IGNORE INTO call_record ({', '.join(names)}) "  # noqa: S608
                 f"VALUES ({', '.join('?' * len(names))})", list(values.values()))
@@ -399,10 +384,6 @@ class SqliteStore(SqliteReader):
                     "INSERT OR IGNORE INTO call_party VALUES (?, ?, ?, ?)",
                     [(user, record.started_ms, record.uid, role)
                      for user, role in parties.items()])
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
         return bool(cursor.rowcount)
 
     def call(self, uid: str) -> CallRecord:
@@ -412,19 +393,27 @@ class SqliteStore(SqliteReader):
         return found[0]
 
     def calls(self, *, tenant: int | None = None, user: int | None = None,
-              before_ms: int | None = None, limit: int = 100) -> list[CallRecord]:
-        where, parameters = ["1"], []
+              before_ms: int | None = None, limit: int = 100,
+              legs: bool = False) -> list[CallRecord]:
+        where, parameters = ["1"] if legs else ["conversation = ''"], []
         if tenant is not None:
             where.append("tenant = ?")
             parameters.append(tenant)
         if user is not None:
-            where.append("uid IN (SELECT uid FROM call_party WHERE user = ?)")
-            parameters.append(user)
+            where.append(
+                "uid IN (SELECT uid FROM call_party WHERE user = ? UNION SELECT conversation "
+                "FROM call_party JOIN call_record USING (uid) WHERE user = ?)")
+            parameters += [user, user]
         if before_ms is not None:
             where.append("started_ms < ?")
             parameters.append(before_ms)
         return self._calls(f"WHERE {' AND '.join(where)} ORDER BY started_ms DESC, uid LIMIT ?",
                            (*parameters, limit))
+
+    def legs(self, uid: str) -> list[CallRecord]:
+        if not uid:
+            return []
+        return self._calls("WHERE conversation = ? ORDER BY started_ms, uid", (uid,))
 
     def call_by_call_id(self, call_id: str) -> CallRecord | None:
         """The newest call with that SIP Call-ID."""
@@ -432,11 +421,12 @@ class SqliteStore(SqliteReader):
         return found[0] if found else None
 
     def party_role(self, user: int, uid: str) -> str:
-        """What the call was to the user: caller, answered, missed, or rang (somebody else
-        answered); "" when the user had no part in it."""
-        found = self._db.execute("SELECT role FROM call_party WHERE user = ? AND uid = ?",
-                                 (user, uid)).fetchone()
-        return str(found[0]) if found else ""
+        rows = self._db.execute(
+            "SELECT role FROM call_party WHERE user = ?1 AND (uid = ?2 OR uid IN "
+            "(SELECT uid FROM call_record WHERE conversation = ?2 AND conversation != ''))",
+            (user, uid))
+        roles = {role for role, in rows}
+        return next((role for role in _ROLES if role in roles), "")
 
     def _calls(self, rest: str, parameters: tuple[Any, ...]) -> list[CallRecord]:
         names = [field.name for field in msgspec.structs.fields(CallRecord)]

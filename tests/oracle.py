@@ -140,7 +140,7 @@ def read(dialled: str, plan: dict[str, Any]) -> Reading:
         found.code, text = CODES[text[:4]], text[4:]
     plus, digits = text.startswith("+"), text.removeprefix("+")
     if not (1 <= len(digits) <= 19 and digits.isascii() and digits.isdecimal()):
-        return Reading(bad=True)
+        return Reading(bad=True, code=found.code if text else Display.INHERIT)
 
     def international(rest: str) -> Reading:
         if 6 <= len(rest) <= 15 and rest[0] != "0":
@@ -283,6 +283,8 @@ class _Call:
             return self.emergency(user, device, found.number)
         if not user.enabled:
             raise Refused(Reason.USER_DISABLED, 403)
+        if found.bad and not found.code and dialled.startswith(("*", "#")):
+            return self.handover(Reason.DIAL_CODE, 0)
         return self.extension(found.extension) or self.must_be_number(found)
 
     def extension(self, digits: str) -> Target | None:
@@ -322,7 +324,8 @@ class _Call:
         raise Refused(Reason.TOO_MANY_FORWARDS)
 
     def handover(self, reason: Reason, service: int) -> Outcome:
-        return Outcome(Kind.HANDOVER, reason, 480, self.trail, service=service)
+        code = 484 if reason == Reason.DIAL_CODE else 480
+        return Outcome(Kind.HANDOVER, reason, code, self.trail, service=service)
 
     def visit(self, mark: tuple[str, int]) -> None:
         if mark in self.trail.visited:

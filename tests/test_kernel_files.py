@@ -33,7 +33,7 @@ def number_row(user: int, number: str = CALLED) -> tuple[object, ...]:
 
 def user_row(user: int, ring_s: int = 25) -> tuple[object, ...]:
     """The row of a user."""
-    return (user, 1, 1000 + user, "direct", 0, None, ring_s, 1, 0, 0, None)
+    return (user, 1, 1000 + user, "direct", 0, None, ring_s, 1, 0, 0, None, 0)
 
 
 def device_row(user: int) -> tuple[object, ...]:
@@ -123,7 +123,7 @@ def test_every_flipped_byte_is_found() -> None:
 
 
 def test_other_layouts_and_other_files() -> None:
-    for at, value in ((8, 2), (8, 0), (12, 8)):
+    for at, value in ((8, 99), (8, 0), (12, 8)):
         other = bytearray(base_of())
         struct.pack_into("<I", other, at, value)
         with pytest.raises(ForeignSnapshot):

@@ -25,7 +25,7 @@ from routing_core.rows import COLUMNS, DEVICE_KINDS, SORTED
 from routing_core.snapshot import Snapshot
 from store import model
 from store.model import ScheduleRule, Target
-from store.sqlite import MASKS
+from store.rows import MASKS
 from tests.oracle import LiveCall, Outcome, World, decide
 
 PLANS: Final[dict[str, Any]] = json.loads(

@@ -24,17 +24,23 @@ from store.model import (
     Area,
     CallerRule,
     CallRecord,
+    Choice,
     Device,
     Forward,
+    Mailbox,
     Member,
+    Menu,
+    Message,
     Number,
     Presence,
+    Prompt,
     Recording,
     RingGroup,
     Route,
     Row,
     Schedule,
     ScheduleRule,
+    Service,
     Target,
     Tenant,
     Trunk,
@@ -103,6 +109,9 @@ def company(store: SqliteStore, name: str) -> dict[str, Any]:
     return {"tenant": tenant, "user": user, "group": group, "trunk": trunk,
             "activity": put(store, Activity(tenant=tenant, name="Lunch", code="1")).id,
             "schedule": put(store, Schedule(tenant=tenant, name="Hours")).id,
+            "prompt": (prompt := put(store, Prompt(tenant=tenant, name="Hello")).id),
+            "service": put(store, Service(tenant=tenant, name="Closed",
+                                          settings=Message(prompt=prompt))).id,
             "member": put(store, Member(tenant=tenant, ring_group=group, user=user)).id}
 
 
@@ -153,6 +162,14 @@ def rows_of(one: dict[str, Any]) -> dict[str, tuple[Row, dict[str, Any]]]:
                   {"tenant": None, "prefix": ""}),
         "api_key": (ApiKey(tenant=tenant, name="crm", digest="d" * 64, created_ms=1 << 41),
                     {"tenant": None, "name": "other"}),
+        "prompt": (Prompt(tenant=tenant, name="Välkommen", text="Hej!\nVänta.", language="sv"),
+                   {"text": "", "sha256": "a" * 64, "duration_ms": 1200, "language": None}),
+        "service": (Service(tenant=tenant, name="Huvudmeny", extension="300", settings=Menu(
+            prompt=one["prompt"], tries=2, extensions=True, choices=(
+                Choice(key="1", target=to_user), Choice(key="#", target=busy)),
+            otherwise=Target(kind="service", service=one["service"]))),
+            {"extension": None, "settings": Mailbox(user=user, listeners=(one["second"],),
+                                                    email=("a@example.net",))}),
     }
 
 

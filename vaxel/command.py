@@ -132,6 +132,8 @@ def private_settings(state: Path) -> Settings:
     settings.api_port = free_port()
     settings.rpc_port = free_port()
     settings.media_port = free_port(spread=8)
+    settings.control_port = free_port(spread=settings.control_processes + 1)
+    settings.keys_port = free_port(spread=settings.control_processes + 2)
     settings.rtp_first = free_port(spread=200)
     settings.rtp_last = settings.rtp_first + 199
     settings_file.save(state, settings)

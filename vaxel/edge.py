@@ -42,7 +42,8 @@ def prepare(state: Path, settings: Settings) -> None:
     _private(folder / "kamailio.cfg", text)
     _private(folder / "edge.json", json.dumps({
         "python_path": python_path(), "state": str(state), "domain": settings.domain,
-        "key": settings.digest_key, "faults": settings.faults,
+        "key": settings.digest_key, "control_ports": settings.control_ports(),
+        "faults": settings.faults,
     }))
 
 

@@ -29,6 +29,9 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     media_nodes: int = 1
     rtp_first: int = 30000
     rtp_last: int = 39999
+    control_port: int = 5070
+    control_processes: int = 2
+    keys_port: int = 5090
     workers: int = msgspec.field(default_factory=lambda: os.cpu_count() or 2)
     tcp_workers: int = 2
     shared_memory_mb: int = 256
@@ -38,6 +41,18 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     from_key: str = ""
     api_key: str = ""
     faults: bool = False
+    smtp_host: str = ""
+    smtp_port: int = 25
+    mail_from: str = ""
+    webhooks_to_private: bool = False
+
+    def control_ports(self) -> list[int]:
+        """The SIP port of every call control process."""
+        return [self.control_port + index for index in range(self.control_processes)]
+
+    def key_ports(self) -> list[int]:
+        """Where each of them hears of keys that are pressed."""
+        return [self.keys_port + 1 + index for index in range(self.control_processes)]
 
     def media_ports(self) -> list[int]:
         """The ng port of every rtpengine here."""

@@ -20,7 +20,7 @@ from typing import Any
 import structlog
 
 from routing_core import mapping
-from vaxel import edge, media
+from vaxel import edge, media, mixer
 from vaxel.ports import is_free
 from vaxel.settings import ROOT, Settings
 
@@ -102,8 +102,16 @@ class Supervisor:
                       for node in range(settings.media_nodes)]
         self.api = Child("api", state, lambda: self._python("api.app"))
         self.keeper = Child("keeper", state, lambda: self._python("api.keeper"))
+        mixer.prepare(state, settings)
+        self.mixer = Child("mixer", state, lambda: (mixer.command(state), {}))
+        self.keys = Child("keys", state, lambda: ([
+            sys.executable, "-m", "rtp.keys", "--listen", str(settings.keys_port), "--to",
+            *map(str, settings.key_ports())], {}))
+        self.control = [Child(f"control{index}", state, self._control_command(index))
+                        for index in range(settings.control_processes)]
         self.edge = Child("edge", state, self._edge_command)
-        self.children = [*self.media, self.api, self.keeper, self.edge]
+        self.children = [*self.media, self.mixer, self.keys, self.api, self.keeper, *self.control,
+                         self.edge]
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: Any = None
 
@@ -112,6 +120,10 @@ class Supervisor:
 
     def _python(self, module: str) -> tuple[list[str], dict[str, str]]:
         return [sys.executable, "-m", module, str(self.state)], {}
+
+    def _control_command(self, index: int) -> Callable[[], tuple[list[str], dict[str, str]]]:
+        return lambda: ([sys.executable, "-m", "callcontrol.process", str(self.state), str(index)],
+                        {})
 
     def _edge_command(self) -> tuple[list[str], dict[str, str]]:
         edge.prepare(self.state, self.settings)
@@ -129,10 +141,15 @@ class Supervisor:
         for child in self.media:
             self._keep(child)
         progress("media started")
+        self._keep(self.mixer)
+        self._keep(self.keys)
         self._keep(self.api)
         await self._until(self._api_answers, 60, "api", progress)
         self._keep(self.keeper)
         await self._until(self._media_up, 15, "media0", progress)
+        for child in self.control:
+            self._keep(child)
+        await self._until(self._control_at_work, 20, "control0", progress)
         self._keep(self.edge)
         await self._until(self._edge_answers, 20, "edge", progress)
 
@@ -151,7 +168,8 @@ class Supervisor:
         chosen = self.settings
         wanted = {"sip_port": chosen.sip_port, "tls_port": chosen.tls_port,
                   "api_port": chosen.api_port, "rpc_port": chosen.rpc_port,
-                  "media_port": chosen.media_port}
+                  "media_port": chosen.media_port, "keys_port": chosen.keys_port}
+        wanted |= {f"control_port (+{i})": port for i, port in enumerate(chosen.control_ports())}
         for name, port in wanted.items():
             if not is_free(chosen.address, port):
                 raise StartError(
@@ -188,6 +206,11 @@ class Supervisor:
     def _media_up(self) -> bool:
         return bool(self._health().get("media_nodes_up") == self.settings.media_nodes)
 
+    def _control_at_work(self) -> bool:
+        live = mapping.open_live(self.state)
+        now_ms = time.time_ns() // 1_000_000
+        return all(live.control(index, now_ms) for index in range(len(self.control)))
+
     def _edge_answers(self) -> bool:
         import socket
 
@@ -202,7 +225,8 @@ class Supervisor:
 
     async def stop(self) -> None:
         """End everything: the edge first, so that no new call begins; media last."""
-        for child in (self.edge, self.keeper, self.api, *self.media):
+        for child in (self.edge, *self.control, self.keeper, self.api, self.keys, self.mixer,
+                      *self.media):
             await child.stop()
         for task in self._tasks:
             task.cancel()

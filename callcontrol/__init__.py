@@ -1,0 +1,1 @@
+"""Call control: the calls that the product itself answers."""

@@ -1,0 +1,455 @@
+"""The calls of one process: who is in them, where they are parked, and what they may ask for.
+
+It is the World, the Office and the Desk of calls, conversations and services: everything that
+those need of the exchange around them goes through here.
+"""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from callcontrol import words
+from callcontrol.call import Call, Failed, MediaLost, Side, Sound, new_uid
+from callcontrol.conference import Conference
+from callcontrol.events import EventLog
+from callcontrol.house import House
+from callcontrol.prompts import Prompts
+from callcontrol.sofia.ua import Dialog, Incoming, Leg, Party, UserAgent
+from routing_core import Live, handover
+from routing_core.codes import LineState, SlotState, Source
+from routing_core.decision import caller_of_trail, new_trail
+from routing_core.handover import Handover, Order
+from rtp.errors import MediaError
+from rtp.mixer import Mixer
+from rtp.session import Media
+from store import NotFound
+from store.model import Activity, Event, Prompt, RingGroup, Service, Target, Tenant, User
+from store.port import Store
+
+log = structlog.get_logger()
+
+#: Places where calls are parked, per company.
+FIRST_PLACE, LAST_PLACE = 71, 99
+#: Wrong PINs before a box is shut, and for how long.
+PIN_TRIES: Final = 6
+PIN_SHUT_S: Final = 900.0
+MAX_LOCKS: Final = 10_000
+#: What was recorded by telephone is waited for.
+RECORDED_S: Final = 12.0
+#: Callbacks that wait for busy people, per company, and how long each waits.
+MAX_CALLBACKS: Final = 200
+CALLBACK_S: Final = 3600.0
+CALLBACK_LOOK_S: Final = 1.0
+
+
+class Desk:
+    """Composed in process.py. script: what runs a call that comes in."""
+
+    def __init__(self, *, index: int, state: Path, edge: str, key: bytes, store: Store, live: Live,
+                 media: Media, mixer: Mixer, prompts: Prompts, house: House, events: EventLog,
+                 clock: Callable[[], float], chance: random.Random) -> None:
+        self.index = index
+        self.state = state
+        self.edge = edge
+        self.key = key
+        self.store = store
+        self.live = live
+        self.media = media
+        self.mixer = mixer
+        self.prompts = prompts
+        self.house = house
+        self.events = events
+        self.clock = clock
+        self.chance = chance
+        self.agent: UserAgent | None = None
+        self.script: Callable[[Call, Side, Handover], Coroutine[Any, Any, None]] | None = None
+        self.made: Callable[[Call, str, str, int], Coroutine[Any, Any, None]] | None = None
+        self.calls: dict[str, Call] = {}
+        self.counters: Counter[str] = Counter()
+        self.parked: dict[tuple[int, int], Call] = {}
+        self._locks: dict[int, tuple[int, float]] = {}
+        self._callbacks: dict[tuple[int, int, str], asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- calls that come in -------------------------------------------------------------------
+
+    def called(self, leg: Leg, incoming: Incoming) -> None:
+        """An INVITE: only with the edge's word."""
+        named = handover.named(incoming.decision)
+        held = self.live.call(*named) if named else None
+        word = handover.noted(held["answer"]) if held else None
+        if word is None:
+            self.count("unsigned_call")
+            leg.hang_up(403)
+            return
+        call = Call(self, word.uid if word.uid not in self.calls else self.new_uid(),
+                    word.tenant, self.language(word.tenant, word.language), word)
+        call.began = self.clock()
+        side = Side(leg, call.label(), user=word.caller_user, number=self.number_of(word),
+                    device=word.source if word.source_kind == Source.DEVICE else 0,
+                    name=incoming.caller_name[:80], offer=incoming.sdp)
+        side.functions = self.has_functions(side.user)
+        call.take(side)
+        self.begin(call, side, word)
+
+    def begin(self, call: Call, side: Side, word: Handover) -> None:
+        """Have the call's script run."""
+        assert self.script
+        self._keep(call, self.script(call, side, word))
+
+    def _keep(self, call: Call, script: Coroutine[Any, Any, None]) -> None:
+        """Run it; whatever happens to it, even before its first step, nothing of the call stays."""
+        self.calls[call.uid] = call
+
+        def over(_: object) -> None:
+            if self.calls.get(call.uid) is call:
+                closing = asyncio.ensure_future(call.close())
+                self._tasks.add(closing)
+                closing.add_done_callback(self._tasks.discard)
+                self.ended(call)
+
+        call.script = asyncio.ensure_future(script)
+        call.script.add_done_callback(over)
+
+    def ended(self, call: Call) -> None:
+        """The script is over."""
+        if self.calls.get(call.uid) is call:
+            del self.calls[call.uid]
+        self.unpark(call)
+
+    def number_of(self, word: Handover) -> str:
+        """Who calls, as a number that can be called back."""
+        if word.caller_user:
+            return self.user(word.caller_user).extension or ""
+        return word.caller
+
+    def new_uid(self) -> str:
+        """For a call that we make."""
+        return new_uid(self.clock(), os.urandom(8))
+
+    # -- the World of a call ------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.clock()
+
+    def read(self, decision: str) -> Handover | None:
+        """What the edge has signed, None when it is nothing."""
+        if not decision:
+            return None
+        try:
+            return handover.unseal(Handover, decision, self.key, self.clock())
+        except ValueError:
+            return None
+
+    def open_sound(self, call: Call) -> Sound:
+        """A media session; MediaError."""
+        return self.media.session(f"{self.index}.{call.uid}.{self.chance.getrandbits(32):08x}",
+                                  on_key=call.key, on_gone=lambda: call.post(MediaLost()))
+
+    def dial(self, call: Call, target: str, *, side: Side | None, by: Side | None, sdp: str,
+             repeat: bool) -> Party:
+        """A leg to the edge."""
+        assert self.agent
+        word = call.handover
+        if repeat and word is not None:
+            order = Order(int(self.clock()), call.uid, word.source_kind, word.source, word.called,
+                          word.calling, word.wanted, None, self.index)
+        else:
+            order = Order(int(self.clock()), call.uid, Source.CALL_CONTROL, call.tenant, target,
+                          trail=handover.trail_text(self._trail(call, side, by)),
+                          process=self.index,
+                          main=side is None)
+        number = side.number if side and side.number else "anonymous"
+        return self.agent.call(
+            f"sip:vaxel@{self.edge}", caller=f"<sip:{number}@{self.edge}>",
+            called=f"<sip:vaxel@{self.edge}>", sdp=sdp,
+            headers=(f"{handover.ORDER}: {handover.seal(order, self.key)}",))
+
+    def _trail(self, call: Call, side: Side | None, by: Side | None) -> bytes:
+        """On whose behalf a call is made: the party that will talk, and who makes it do so."""
+        forwarders: tuple[int, ...] = ()
+        called = 0
+        if call.trail:
+            _, _, _, called, forwarders, _ = caller_of_trail(call.trail)
+        if side is None:
+            return new_trail(call.tenant)
+        outside = 0 if side.user else e164(side.number)
+        if by is not None and by is not side:
+            direct = self.direct_number(by.user)
+            forwarders = (*forwarders, direct) if direct else forwarders
+        return new_trail(call.tenant, caller=outside, hidden=not (side.user or outside),
+                         caller_user=side.user, payer=by.user if by else 0, called=called,
+                         device=(by or side).device, forwarders=forwarders)
+
+    def tell(self, call: Call, kind: str, **data: Any) -> None:
+        """An event, into the stream."""
+        self.events.add(Event(tenant=call.tenant, at_ms=int(self.clock() * 1000), kind=kind,
+                              call=call.uid, data=data))
+
+    def count(self, what: str) -> None:
+        """A fault that people should know of."""
+        self.counters[what] += 1
+
+    def tone(self, name: str) -> Path:
+        """A file."""
+        return self.prompts.tone(name)
+
+    # -- the Office of a conversation ---------------------------------------------------------
+
+    async def phrase(self, call: Call, key: str, **values: Any) -> list[Any]:
+        """Files that say it."""
+        side = next(iter(call.sides.values()))
+        return await self.prompts.say(side, words.phrase(key, call.language, **values),
+                                      call.language)
+
+    async def files(self, call: Call, prompt: int) -> list[Any]:
+        """A prompt of the company."""
+        side = next(iter(call.sides.values()))
+        return await self.prompts.prompt(side, prompt, call.tenant, call.language)
+
+    def music_of(self, call: Call) -> Path:
+        """The company's hold music."""
+        return self.prompts.music(self.tenant(call.tenant).hold_music, call.tenant) \
+            or self.tone("hold")
+
+    def busy(self, user: int) -> bool:
+        """Whether the user's line is in use."""
+        return self.live.line_state(user, int(self.clock())) != LineState.IDLE
+
+    def user_of_extension(self, tenant: int, extension: str) -> int:
+        """0 when there is none."""
+        if not extension:
+            return 0
+        found = self.store.find("user", limit=1, tenant=tenant, extension=extension)
+        return found[0].id if found else 0
+
+    def find(self, dialog: Dialog) -> tuple[Call, Side] | None:
+        """Who has this dialog."""
+        assert self.agent
+        leg = self.agent.find(dialog)
+        for call in self.calls.values() if leg else ():
+            for side in call.sides.values():
+                if side.leg is leg:
+                    return call, side
+        return None
+
+    def park(self, call: Call) -> int:
+        """A free place; 0 when there is none."""
+        for place in range(FIRST_PLACE, LAST_PLACE + 1):
+            if (call.tenant, place) not in self.parked:
+                self.parked[call.tenant, place] = call
+                return place
+        return 0
+
+    def unpark(self, call: Call) -> None:
+        """The place is free again."""
+        for key in [key for key, one in self.parked.items() if one is call]:
+            del self.parked[key]
+
+    async def conference(self, call: Call) -> Conference:
+        """A room; MediaError."""
+        return Conference(call, await self.mixer.create_room())
+
+    def has_functions(self, user: int) -> bool:
+        """Whether the user's keys are read during calls."""
+        try:
+            return bool(user) and self.user(user).call_functions
+        except NotFound:
+            return False
+
+    # -- what services look up ----------------------------------------------------------------
+
+    def tenant(self, tenant: int) -> Tenant:
+        """NotFound."""
+        row = self.store.get("tenant", tenant)
+        assert isinstance(row, Tenant)
+        return row
+
+    def user(self, user: int) -> User:
+        """NotFound."""
+        row = self.store.get("user", user)
+        assert isinstance(row, User)
+        return row
+
+    def service(self, service: int) -> Service | None:
+        """None when it is gone."""
+        try:
+            row = self.store.get("service", service)
+        except NotFound:
+            return None
+        assert isinstance(row, Service)
+        return row
+
+    def language(self, tenant: int, index: int) -> str:
+        """The decision's, as a code."""
+        return words.LANGUAGES[index] if index < len(words.LANGUAGES) \
+            else self.tenant(tenant).language
+
+    def direct_number(self, user: int) -> int:
+        """The user's own public number, or the company's; 0 when there is none."""
+        found: list[Any] = self.store.find("number", kind="direct", target_user=user, limit=1)
+        if found:
+            return int(found[0].e164[1:])
+        main = self.tenant(self.user(user).tenant).main_number if user else None
+        return int(main[1:]) if main else 0
+
+    def presence(self, user: int) -> tuple[str, datetime | None]:
+        """(name of the activity in force, "" when available; its end, local)"""
+        activity, until = self.live.presence(user)
+        tenant = self.tenant(self.user(user).tenant)
+        if not activity or (until and until <= self.clock()
+                            and tenant.activity_end == "available"):
+            return "", None
+        try:
+            row = self.store.get("activity", activity)
+        except NotFound:
+            return "", None
+        assert isinstance(row, Activity)
+        end = datetime.fromtimestamp(until, ZoneInfo(tenant.time_zone)) if until else None
+        return row.name, end
+
+    async def set_presence(self, tenant: int, user: int, activity: int | None, until: int) -> bool:
+        """Through the API, which is the one writer."""
+        return await self.house.set_presence(tenant, user, activity, until)
+
+    async def set_forward(self, tenant: int, user: int, target: Target | None) -> bool:
+        """Through the API, which checks it."""
+        return await self.house.set_forward(tenant, user, target)
+
+    async def keep_prompt(self, tenant: int, prompt: int, audio: Path) -> bool:
+        """Through the API, which normalises it."""
+        row = self.store.find("prompt", limit=1, id=prompt, tenant=tenant)
+        return bool(row) and isinstance(row[0], Prompt) \
+            and await self.house.keep_prompt(tenant, prompt, audio)
+
+    def file(self, path: str) -> Path | None:
+        """A file of the state directory."""
+        found = self.state / path
+        return found if path and found.is_file() else None
+
+    async def recorded(self, uid: str) -> Path | None:
+        """The audio of what was just captured, when the keeper has it."""
+        until = asyncio.get_running_loop().time() + RECORDED_S
+        while asyncio.get_running_loop().time() < until:
+            message = self.store.message(uid)
+            if message.state != "recording":
+                return self.file(message.path)
+            await asyncio.sleep(0.2)
+        return None
+
+    def pin_open(self, mailbox: int) -> bool:
+        """Whether the box may be tried now."""
+        tries, since = self._locks.get(mailbox, (0, 0.0))
+        return tries < PIN_TRIES or self.clock() - since > PIN_SHUT_S
+
+    def pin_wrong(self, mailbox: int) -> None:
+        """It was tried in vain."""
+        tries, since = self._locks.get(mailbox, (0, 0.0))
+        if self.clock() - since > PIN_SHUT_S:
+            tries = 0
+        if len(self._locks) >= MAX_LOCKS:
+            self._locks.pop(next(iter(self._locks)))
+        self._locks[mailbox] = tries + 1, self.clock()
+        self.count("pin_wrong")
+
+    def pin_right(self, mailbox: int) -> None:
+        """It was opened."""
+        self._locks.pop(mailbox, None)
+
+    # -- finding calls to take (C2, C3, C8) ---------------------------------------------------
+
+    def ringing(self, tenant: int, users: set[int]) -> Call | None:
+        """A call of ours that rings at one of these users: the one that rings longest."""
+        found: list[tuple[int, Call]] = []
+        for slot, nonce in self.live.calls(SlotState.SETUP):
+            state = self.live.call(slot, nonce)
+            if not state or state["tenant"] != tenant or not users & set(state["ringing"]):
+                continue
+            call = self.calls.get(handover.conversation_of(state["setup"]))
+            if call is not None and call.tenant == tenant:
+                found.append((state["started_ms"], call))
+        return min(found, key=lambda one: one[0])[1] if found else None
+
+    def group_of(self, user: User) -> set[int]:
+        """Everybody who is in a group with the user."""
+        users: set[int] = set()
+        for row in self.store.find("member", tenant=user.tenant, user=user.id, limit=100):
+            group: Any = row
+            assert isinstance(self.store.get("ring_group", group.ring_group), RingGroup)
+            members: list[Any] = self.store.find("member", ring_group=group.ring_group, limit=100)
+            users |= {member.user for member in members}
+        return users - {user.id}
+
+    def talking(self, tenant: int, user: int, but: Call) -> Call | None:
+        """A call in which the user is connected, other than this one."""
+        return next((call for call in self.calls.values() if call is not but
+                     and call.tenant == tenant and call.state == "talking"
+                     and any(side.user == user for side in call.sides.values())), None)
+
+    def parked_by(self, tenant: int, user: int) -> Call | None:
+        """A call that the user has parked."""
+        return next((call for (owner, _), call in self.parked.items()
+                     if owner == tenant and call.parker == user), None)
+
+    # -- calls that we make (C9, Q12) ---------------------------------------------------------
+
+    def originate(self, tenant: int, first: str, second: str, user: int) -> Call:
+        """Ring `first`, and when it answers, call `second` for it; whose doing: the user's."""
+        language = self.tenant(tenant).language
+        call = Call(self, self.new_uid(), tenant, language)
+        assert self.made
+        self._keep(call, self.made(call, first, second, user))
+        return call
+
+    def call_back(self, call: Call, side: Side, user: int) -> None:
+        """Call both when the user, and the caller if a colleague, are free."""
+        key = call.tenant, user, side.number
+        mine = [one for one in self._callbacks if one[0] == call.tenant]
+        if key in self._callbacks or len(mine) >= MAX_CALLBACKS:
+            return
+        task = asyncio.ensure_future(self._call_back(call.tenant, side.user, side.number, user))
+        self._callbacks[key] = task
+        task.add_done_callback(lambda _: self._callbacks.pop(key, None))
+
+    async def _call_back(self, tenant: int, caller: int, number: str, user: int) -> None:
+        until = self.clock() + CALLBACK_S
+        while self.clock() < until:
+            if not self.busy(user) and not (caller and self.busy(caller)):
+                first = f"phones:{caller}" if caller else f"number:{number}"
+                self.originate(tenant, first, f"user:{user}", caller or user)
+                return
+            await asyncio.sleep(CALLBACK_LOOK_S)
+
+    def forget_callbacks(self, tenant: int, number: str) -> None:
+        """The caller does not want to be called any more."""
+        for key, task in list(self._callbacks.items()):
+            if key[0] == tenant and key[2] == number:
+                task.cancel()
+
+    async def stop(self) -> None:
+        """End every call."""
+        for task in list(self._callbacks.values()):
+            task.cancel()
+        scripts = [call.script for call in list(self.calls.values()) if call.script]
+        for script in scripts:
+            script.cancel()
+        await asyncio.gather(*scripts, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def e164(text: str) -> int:
+    """"+46..." as a number, 0 when it is none."""
+    return int(text[1:]) if text.startswith("+") and text[1:].isdecimal() \
+        and len(text) <= 16 else 0
+
+
+__all__ = ["Desk", "Failed", "MediaError", "e164"]

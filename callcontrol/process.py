@@ -1,0 +1,117 @@
+"""One process of call control: composed here. python -m callcontrol.process STATE INDEX
+
+Killed at any moment: the edge sends new calls to another process at once, the keeper ends this
+one's calls on both sides, and what was recorded up to then is kept.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from callcontrol.call import clock
+from callcontrol.control import Control
+from callcontrol.desk import Desk
+from callcontrol.events import EventLog
+from callcontrol.house import House
+from callcontrol.prompts import Prompts
+from callcontrol.reception import Reception
+from callcontrol.sofia.ua import UserAgent
+from callcontrol.watch import Watch
+from routing_core import handover, mapping
+from rtp.mixer import Mixer
+from rtp.ng import NgClient, Node
+from rtp.session import Media
+from rtp.speech import Speaker
+from store import SqliteStore
+from store.bus import BusServer
+
+log = structlog.get_logger()
+
+BEAT_S: Final = 0.5
+PROBE_S: Final = 0.5
+
+
+async def run(state: Path, settings: dict[str, Any], index: int) -> None:
+    """Until SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    live = mapping.open_live(state)
+    store = SqliteStore(state / "vaxel.db")
+    events = EventLog(SqliteStore(state / "vaxel.db"))
+    nodes = [Node("127.0.0.1", settings["media_port"] + node)
+             for node in range(settings["media_nodes"])]
+    house = House(f"http://{settings['address']}:{settings['api_port']}", settings["api_key"])
+    counters: dict[str, int] = {}
+
+    def count(what: str) -> None:
+        counters[what] = counters.get(what, 0) + 1
+
+    prompts = Prompts(state, store, Speaker(state / f"speech{index}"), count)
+    async with NgClient(nodes) as client, \
+            Media(client, keys_port=settings["keys_port"] + 1 + index) as media, \
+            Mixer(state / "mixer" / "api", owner=f"control{index}") as mixer:
+        desk = Desk(
+            index=index, state=state, edge=f"{settings['address']}:{settings['sip_port']}",
+            key=handover.key_of(settings["digest_key"]), store=store, live=live, media=media,
+            mixer=mixer, prompts=prompts, house=house, events=events, clock=clock,
+            chance=random.SystemRandom())
+        Reception(desk)
+        watch = Watch(desk)
+        desk.agent = agent = UserAgent("127.0.0.1", settings["control_port"] + index,
+                                       on_call=desk.called, on_subscribe=watch.subscribed,
+                                       chance=desk.chance)
+        await agent.start()
+        await media.sweep(f"{index}.")
+        born_ms = time.time_ns() // 1_000_000
+        jobs = [asyncio.ensure_future(job) for job in (
+            events.run(), _beat(live, index, born_ms), _probe(client), watch.run())]
+        async with BusServer(state, f"control.{index}", Control(desk, counters).asked):
+            log.info("call control", index=index, port=agent.port)
+            await stop.wait()
+        live.set_control(index, born_ms, 0)
+        await desk.stop()
+        await agent.stop()
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await house.close()
+
+
+async def _beat(live: Any, index: int, born_ms: int) -> None:
+    """Tell the edge that calls may come here."""
+    while True:
+        live.set_control(index, born_ms, time.time_ns() // 1_000_000)
+        await asyncio.sleep(BEAT_S)
+
+
+async def _probe(client: NgClient) -> None:
+    """Know which media nodes are there."""
+    while True:
+        for node in client.nodes:
+            with contextlib.suppress(Exception):
+                if await client.probe(node):
+                    await client.measure(node)
+        await asyncio.sleep(PROBE_S)
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("state", type=Path)
+    parser.add_argument("index", type=int)
+    chosen = parser.parse_args()
+    state = chosen.state.resolve()
+    asyncio.run(run(state, json.loads((state / "settings.json").read_text()), chosen.index))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Call control, as the edge sees it: its processes, what they are told and what they ask for."""
+
+import hmac
+import time
+from typing import Any
+
+import KSR
+
+from routing_core import Live, handover
+from routing_core.handover import Handover, Order
+
+
+class Control:
+    """The processes of call control on this machine, by index."""
+
+    def __init__(self, live: Live, settings: dict[str, Any]) -> None:
+        self.live = live
+        self.key = handover.key_of(settings["key"])
+        self.ports: list[int] = settings["control_ports"]
+        self._ports = set(self.ports)
+
+    def at_work(self, tenant: int, now: float) -> list[int]:
+        """Those that are at work, in the order in which a company's calls try them. All calls of a
+        company meet in one process, where they can be parked, picked up and joined; when it is
+        gone the next takes its new calls (rendezvous hashing)."""
+        now_ms = int(now * 1000)
+        return handover.preferred(tenant, [
+            index for index in range(len(self.ports)) if self.live.control(index, now_ms)])
+
+    def uri(self, index: int) -> str:
+        """Where a process is."""
+        return f"sip:vaxel@127.0.0.1:{self.ports[index]};transport=udp"
+
+    def evidence(self, index: int) -> dict[str, Any]:
+        """What the keeper ends a call by when the process dies: which, and since when."""
+        return {"control": index, "born": self.live.control(index, int(time.time() * 1000)),
+                "cseq": KSR.pv.gete("$cs")}
+
+    def sends(self) -> bool:
+        """Whether the request at hand comes from one of them, as far as an address can tell."""
+        return KSR.pv.get("$si") == "127.0.0.1" and int(KSR.pv.get("$sp")) in self._ports
+
+    def order(self, now: float) -> Order | None:
+        """The order in the request at hand; None when there is none that it signed."""
+        text = KSR.hdr.get(handover.ORDER)
+        return handover.unseal(Order, text, self.key, now) if text else None
+
+    def watch_nonce(self, call_id: str) -> int:
+        """What makes a subscription's route ours."""
+        return int.from_bytes(hmac.digest(self.key, call_id.encode(), "sha256")[:8]) | 1
+
+    def seal(self, word: Handover) -> str:
+        """The header's value."""
+        return handover.seal(word, self.key)
+

@@ -1,0 +1,3 @@
+from routing_core.world import World
+
+class Outbound(World): ...

@@ -1,0 +1,194 @@
+"""People at their telephones, for tests of what they do with calls.
+
+@scene makes a test of a coroutine that gets People, and looks afterwards whether anything is left
+of its calls anywhere.
+"""
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+from store import bus
+from tests.exchange import Company, Exchange
+from tests.softphone import PATIENCE_S, Call, Carrier, Softphone, frequencies
+from tests.telephone import FRAME_S
+from vaxel.ports import free_port
+
+#: Of each person's telephone, and of nothing that the exchange plays.
+TONES = {"101": 600, "102": 800, "103": 1000, "104": 1200, "105": 1600, "carrier": 1400}
+#: What the exchange lets somebody hear whom it is calling for.
+RINGBACK = 420
+EMPTY = {"calls": 0, "legs": 0, "media_sessions": 0, "rooms": 0, "parked": 0}
+
+
+class People:
+    """async with People(exchange, company) as people: anna = await people.phone("101")"""
+
+    def __init__(self, exchange: Exchange, company: Company) -> None:
+        self.exchange = exchange
+        self.company = company
+        self._stack = contextlib.AsyncExitStack()
+        self.phones: dict[str, Softphone] = {}
+        self.users: dict[str, int] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._stack.__aexit__(*error)
+
+    async def phone(self, extension: str, *, functions: bool = True, hz: int = 0, kinds: str = "8",
+                    kind: str = "desk", user: int = 0, register: bool = True,
+                    **fields: Any) -> Softphone:
+        """A registered telephone of a new user, or one more of a user's."""
+        more = {} if user else {"call_functions": functions, "call_waiting": True} | fields
+        device = await asyncio.to_thread(lambda: self.company.telephone(
+            extension, kind=kind, user=user, **more))
+        phone = Softphone(self.exchange, device, hz or TONES[extension], kinds)
+        self.users[extension] = device.user
+        self.phones.setdefault(extension, phone)
+        return await self._stack.enter_async_context(phone) if register else phone
+
+    async def three(self) -> tuple[Softphone, Softphone, Softphone]:
+        """Anna, Bo and Cia, who all have call functions."""
+        return await self.phone("101"), await self.phone("102"), await self.phone("103")
+
+    async def carrier(self, *, hz: int = 0, kinds: str = "8") -> Carrier:
+        """A trunk of the company's own, over which calls come and go."""
+        address = f"127.0.{1 + self.company.series % 200}.{self.company.series // 200 + 70}"
+        carrier = Carrier(self.exchange, address, hz=hz or TONES["carrier"], kinds=kinds,
+                          port=free_port(address))
+        trunk = self.exchange.trunk(address, carrier.port, tenant=self.company.id)
+        self.exchange.client.post("/routes", {"tenant": self.company.id, "trunk": trunk,
+                                              "prefix": "", "position": 0})
+        return await self._stack.enter_async_context(carrier)
+
+    # -- calls --------------------------------------------------------------------------------
+
+    async def talk(self, caller: Softphone | Carrier, called: Softphone) -> tuple[Call, Call]:
+        """The caller's and the called person's call, once they hear each other."""
+        number = called.number if isinstance(caller, Softphone) \
+            else self.company.e164(int(called.number))
+        line = await caller.dial(number)
+        call = await take(called)
+        await line.answered()
+        await both(line, call)
+        return line, call
+
+    # -- looking ------------------------------------------------------------------------------
+
+    async def ask(self, **question: Any) -> list[dict[str, Any]]:
+        """The answers of all processes of call control."""
+        return await asyncio.gather(*(bus.ask(self.exchange.state, f"control.{index}", question)
+                                      for index in range(2)))
+
+    async def live(self) -> list[dict[str, Any]]:
+        """The company's calls that call control has."""
+        answers = await self.ask(do="calls", tenant=self.company.id)
+        return [call for answer in answers for call in answer["calls"]]
+
+    async def in_state(self, state: str) -> dict[str, Any]:
+        """The company's call, once it is in that state."""
+        async def found() -> dict[str, Any] | None:
+            return next((call for call in await self.live() if call["state"] == state), None)
+
+        return await wait_for(found, f"a call that is {state}")
+
+    async def command(self, name: str, user: str = "", **arguments: Any) -> dict[str, Any]:
+        """Ask something of the company's only call; by: the extension of whoever does it."""
+        uid = (await self.live())[0]["uid"]
+        if user:
+            arguments["user"] = self.users[user]
+        answers = await self.ask(do="command", tenant=self.company.id, uid=uid, name=name,
+                                 arguments=arguments)
+        return next((one for one in answers if one.get("code") != 404), answers[0])
+
+    async def originate(self, first: str, second: str, user: str) -> str:
+        """Click to call; the uid."""
+        answer = await bus.ask(self.exchange.state, "control.0", {
+            "do": "originate", "tenant": self.company.id, "first": first, "second": second,
+            "user": self.users[user]})
+        return str(answer["uid"])
+
+    async def lines(self, **states: str) -> None:
+        """Until the API says that the lines are in these states, _101="in_call", others idle."""
+        wanted = {extension: states.get(f"_{extension}", "idle") for extension in self.users}
+        path = f"{self.company.base}/lines"
+        found: dict[str, str] = {}
+
+        async def right() -> bool:
+            items = (await asyncio.to_thread(self.company.client.get, path))["items"]
+            found.update({item["extension"]: item["line"] for item in items})
+            return found == wanted
+
+        await wait_for(right, lambda: f"lines {wanted}, which are {found}", 5)
+
+    async def quiet(self, seconds: float = PATIENCE_S) -> None:
+        """Until nothing is left of any call."""
+        found: list[Any] = []
+
+        async def empty() -> bool:
+            answers = await self.ask(do="status")
+            found[:] = [{name: one[name] for name in EMPTY} for one in answers]
+            found.append(self.exchange.calls_in_progress())
+            return found == [EMPTY, EMPTY, []]
+
+        await wait_for(empty, lambda: f"nothing to be left: {found}", seconds)
+        await self.lines()
+
+
+async def wait_for(what: Callable[[], Awaitable[Any]], why: str | Callable[[], str],
+                   seconds: float = PATIENCE_S) -> Any:
+    """The first true answer, asked for again and again."""
+    until = asyncio.get_running_loop().time() + seconds
+    while not (found := await what()):
+        assert asyncio.get_running_loop().time() < until, \
+            f"waited for {why if isinstance(why, str) else why()}"
+        await asyncio.sleep(FRAME_S)
+    return found
+
+
+async def take(phone: Softphone | Carrier) -> Call:
+    """The next call, taken."""
+    call = await phone.incoming()
+    call.ring()
+    call.answer()
+    return call
+
+
+async def both(one: Call, two: Call) -> None:
+    """Until the two hear each other and nothing else."""
+    await asyncio.gather(one.hears(two.phone.hz), two.hears(one.phone.hz))
+
+
+async def music(call: Call) -> None:
+    """Until the call hears what the exchange plays: tones, and none of them a person's."""
+    voices = set(TONES.values())
+
+    async def heard() -> bool:
+        start = asyncio.get_running_loop().time()
+        await asyncio.sleep(0.3)
+        found = frequencies(call, start)
+        return bool(found) and not found & voices and found != {RINGBACK}
+
+    await wait_for(heard, lambda: f"music at {call.phone.name}\n{call.phone.ladder()}")
+
+
+def scene(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test of a coroutine: work(people, what it is parametrized with)."""
+    async def play(exchange: Exchange, company: Company, arguments: dict[str, Any]) -> None:
+        async with People(exchange, company) as people:
+            await work(people, **arguments)
+            await people.quiet()
+
+    def test(exchange: Exchange, company: Company, **arguments: Any) -> None:
+        asyncio.run(play(exchange, company, arguments))
+
+    fixtures = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+                for name in ("exchange", "company")]
+    test.__name__, test.__doc__ = work.__name__, work.__doc__
+    test.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*fixtures, *list(inspect.signature(work).parameters.values())[1:]])
+    return test
