@@ -51,7 +51,7 @@ from callcontrol.sofia.ua import (
     State,
 )
 from routing_core.handover import Handover, trail_bytes
-from rtp.errors import MediaError, MediaGone
+from rtp.errors import MediaError, MediaGone, MediaRefused
 
 log = structlog.get_logger()
 
@@ -552,7 +552,7 @@ class Call:
             if side.offer is not None and not side.up:
                 side.leg.answer(await self.admit(side))
             picker.leg.answer(sdp)
-            await self.ensure_sound().connect(side.label, picker.label)
+            await self.connect(picker, side)
         except MediaError as error:
             command.reply(error=str(error))
             await self.end(picker, 503)
@@ -561,6 +561,19 @@ class Call:
         command.reply()
         self.world.tell(self, "picked_up", user=picker.user)
         return picker
+
+    async def connect(self, one: Side, two: Side) -> None:
+        """Connect two that are here; MediaError. Two who both called us may have given one codec
+        different numbers: then `one` is told the other's."""
+        sound = self.ensure_sound()
+        sdp = await sound.connect(one.label, two.label)
+        if sdp is None:
+            return
+        try:
+            one.offer = answer = await one.leg.offer(sdp)
+        except OfferRefused as error:
+            raise MediaRefused(f"media not agreed: {error.code}") from error
+        await sound.join(two.label, one.label, answer)
 
     async def replace(self, old: Side, new: Side, other: Side, said: Answered) -> None:
         """`new` has answered and takes the place of `old` beside `other`."""

@@ -503,7 +503,7 @@ class Conversation:
                 self._first, self._second = second, first
                 await self._hold(second, by)
                 await call.silence(first)
-                await call.guard(lambda sound: sound.connect(first.label, by.label))
+                await self._again(first, by)
                 return self.consulting
             if action is Action.JOIN:
                 return self.three
@@ -726,7 +726,7 @@ class Conversation:
             sdp = await call.admit(new)
             new.leg.answer(sdp)
             await call.silence(other)
-            await call.ensure_sound().connect(other.label, new.label)
+            await call.connect(other, new)
         except MediaError as error:
             await call.end(new, 503)
             command.reply(error=str(error))
@@ -741,9 +741,12 @@ class Conversation:
     # -- media --------------------------------------------------------------------------------
 
     async def _again(self, *sides: Side) -> None:
-        """After the media node was lost and everybody was moved to another: connect two."""
+        """Connect two that were connected before; whatever goes wrong, the call goes on."""
         if len(sides) == 2 and all(side.label in self.call.sides for side in sides):
-            await self.call.guard(lambda sound: sound.connect(sides[0].label, sides[1].label))
+            try:
+                await self.call.connect(*sides)
+            except MediaError as error:
+                log.warning("not connected", uid=self.call.uid, error=str(error))
 
     async def _hold(self, waiting: Side, other: Side) -> None:
         """They do not hear each other; `waiting` hears music."""
@@ -757,7 +760,7 @@ class Conversation:
         for side in (one, two):
             await call.silence(side)
         try:
-            await call.ensure_sound().connect(one.label, two.label)
+            await call.connect(one, two)
         except MediaError as error:
             log.warning("not connected", uid=call.uid, error=str(error))
             return self.alone

@@ -312,7 +312,9 @@ cdef class Kernel(Outbound):
             d.kind = HANDOVER
             d.reason = CALL_FUNCTIONS
             d.code = SIP_CODES[CALL_FUNCTIONS]
-            d.n = 0
+            d.n = d.ring_s = d.display = 0
+            d.shown = d.number = d.group = 0
+            d.parallel = False
             if self.trace is not None:
                 self.tell(R_HANDOVER, 0, CALL_FUNCTIONS)
 

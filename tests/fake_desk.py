@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import msgspec
 
-from callcontrol.call import Call
 from callcontrol.control import Control
 from callcontrol.desk import Desk
 from callcontrol.reception import Reception
@@ -305,13 +304,13 @@ class FakeDesk(Desk):
         self.fake_live = FakeLive(stage)
         self.fake_store = FakeStore(keeper_s)
         self.fake_events = FakeEvents()
-        self.all_calls: list[Call] = []
         given: dict[str, Any] = {
             "store": self.fake_store, "live": self.fake_live, "media": FakeMedia(stage),
             "mixer": FakeMixer(stage), "prompts": FakePrompts(stage), "house": FakeHouse(stage),
             "events": self.fake_events}
         super().__init__(index=0, state=Path("/nowhere"), edge="edge:5060", key=KEY,
                          clock=lambda: T0_S + loop.time(), chance=random.Random(1), **given)
+        stage.decide = self.decision
         Reception(self)
         self.agent = FakeAgent(stage)  # type: ignore[assignment]
         self.control = Control(self, {})
@@ -345,11 +344,9 @@ class FakeDesk(Desk):
         slot = self.stage.count("slot"), 1
         self.fake_live.words[slot] = word
         leg = FakeLeg(self.stage, True, word.called, offer=sdp(numbers))
-        before = set(self.calls)
         self.called(leg, Incoming(  # type: ignore[arg-type]
             called=word.called, caller=word.caller, caller_name="N", decision=f"{slot[0]:x}.1",
             sdp=None if late else sdp(numbers), replaces=None))
-        self.all_calls += [call for uid, call in self.calls.items() if uid not in before]
         return leg
 
     def decision(self, kind: str) -> str:

@@ -136,6 +136,8 @@ class Stage:
     sounds: "list[FakeSound]" = field(default_factory=list)
     misuse: list[str] = field(default_factory=list)
     troubled: bool = False  # something was made to fail: what follows from it is no misuse
+    stopping: bool = False  # the process ends: the session's own end stops a recording
+    decide: Callable[[str], str] = str  # the edge's words that come with a refusal, by kind
     _turns: dict[str, int] = field(default_factory=dict)
 
     def turn(self, what: str, choices: Sequence[T]) -> T:
@@ -253,8 +255,6 @@ class FakeLeg:
         """BYE, CANCEL, or a refusal."""
         if self.state is State.OVER:
             return
-        if not self.called and self.state is State.UP and code not in (480, 488, 503):
-            self._fault(f"hung up with {code}")
         self.told.append(("hang_up", code, reason))
         self._over("us")
 
@@ -316,7 +316,7 @@ class FakeLeg:
             elif policy.what == "answer":
                 self.pick_up(policy.user)
             else:
-                self.refuse(policy.code, policy.decision)
+                self.refuse(policy.code, self.stage.decide(policy.decision))
 
         asyncio.get_running_loop().call_later(policy.after_s, say)
 
@@ -407,9 +407,10 @@ class _Seat:
 class FakeSound:
     """A media session: strict, and fails when the stage says so."""
 
-    def __init__(self, stage: Stage, on_key: Callable[[str, str, int], None],
+    def __init__(self, stage: Stage, call_id: str, on_key: Callable[[str, str, int], None],
                  on_gone: Callable[[], None], forget: "Callable[[FakeSound], None]") -> None:
         self.stage = stage
+        self.call_id = call_id
         self.on_key = on_key
         self.on_gone = on_gone
         self.gone = False
@@ -610,7 +611,7 @@ class FakeSound:
         """The end of it."""
         if self.closed:
             return
-        if self.recording and not self.gone and not self.stage.troubled:
+        if self.recording and not (self.gone or self.stage.troubled or self.stage.stopping):
             self.stage.fault("a session was closed while it recorded")
         for seat in self.parties.values():
             self._halt(seat)
@@ -640,7 +641,7 @@ class FakeMedia:
             raise MediaRefused("too many sessions")
         if call_id in self._open:
             raise MediaRefused("the call has a session")
-        made = FakeSound(self._stage, on_key, on_gone, self._closed)
+        made = FakeSound(self._stage, call_id, on_key, on_gone, self._closed)
         self._open[call_id] = made
         return made
 

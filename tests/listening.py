@@ -140,12 +140,29 @@ async def soon(what: Callable[[], Found], why: str, seconds: float = 10) -> Foun
     return found
 
 
-def bursts(sound: np.ndarray, hz: int) -> int:
-    """How often the tone began."""
+def parts(sound: np.ndarray, hz: int) -> list[bool]:
+    """For each 50 ms, whether the tone and nothing else was heard. Where nothing was sent there is
+    no sound either."""
     size = 400
-    there = [hz in tones(np.tile(sound[at:at + size], 4), 2000)
-             for at in range(0, len(sound) - size, size)]
-    return sum(now and not before for before, now in zip([False, *there], there, strict=False))
+    wave = np.exp(-2j * np.pi * hz * np.arange(size) / 8000)
+    found = []
+    for at in range(0, len(sound) - size, size):
+        part = sound[at:at + size]
+        energy = float(np.sum(part ** 2))
+        found.append(energy > size * 500 ** 2
+                     and 2 * float(abs(np.sum(part * wave))) ** 2 > 0.7 * size * energy)
+    return found
+
+
+def bursts(sound: np.ndarray, hz: int) -> int:
+    """How often the tone began after something else."""
+    found = parts(sound, hz)
+    return sum(now and not before for before, now in zip([False, *found], found, strict=False))
+
+
+def seconds_of(sound: np.ndarray, hz: int) -> float:
+    """How long the tone was heard."""
+    return sum(parts(sound, hz)) * 0.05
 
 
 def real(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:

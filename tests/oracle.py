@@ -140,7 +140,7 @@ def read(dialled: str, plan: dict[str, Any]) -> Reading:
         found.code, text = CODES[text[:4]], text[4:]
     plus, digits = text.startswith("+"), text.removeprefix("+")
     if not (1 <= len(digits) <= 19 and digits.isascii() and digits.isdecimal()):
-        return Reading(bad=True, code=found.code if text else Display.INHERIT)
+        return Reading(bad=True)
 
     def international(rest: str) -> Reading:
         if 6 <= len(rest) <= 15 and rest[0] != "0":
@@ -283,7 +283,9 @@ class _Call:
             return self.emergency(user, device, found.number)
         if not user.enabled:
             raise Refused(Reason.USER_DISABLED, 403)
-        if found.bad and not found.code and dialled.startswith(("*", "#")):
+        text = "".join(c for c in dialled if c not in "-.() ")
+        shows = 4 < len(text) <= 24 and text[:4] in CODES
+        if found.bad and not shows and dialled.startswith(("*", "#")):
             return self.handover(Reason.DIAL_CODE, 0)
         return self.extension(found.extension) or self.must_be_number(found)
 
@@ -326,6 +328,14 @@ class _Call:
     def handover(self, reason: Reason, service: int) -> Outcome:
         code = 484 if reason == Reason.DIAL_CODE else 480
         return Outcome(Kind.HANDOVER, reason, code, self.trail, service=service)
+
+    def functions(self, outcome: Outcome) -> Outcome:
+        """A call on which somebody has functions is call control's from the beginning."""
+        users = {self.trail.caller_user, *(user for _, _, user in outcome.targets)}
+        if outcome.kind == Kind.RELAY and any(
+                user.call_functions for id_ in users if (user := self.get("user", id=id_))):
+            return self.handover(Reason.CALL_FUNCTIONS, 0)
+        return outcome
 
     def visit(self, mark: tuple[str, int]) -> None:
         if mark in self.trail.visited:
@@ -646,7 +656,7 @@ def decide(world: World, device: bool, source: int, called: str, calling: str, n
         if trail:
             return call.walk(call.resume(cause, called))
         if device:
-            return call.walk(call.from_device(source, called, wanted))
-        return call.walk(call.from_trunk(source, called, calling))
+            return call.functions(call.walk(call.from_device(source, called, wanted)))
+        return call.functions(call.walk(call.from_trunk(source, called, calling)))
     except Refused as refused:
         return Outcome(Kind.REJECT, refused.reason, refused.code, call.trail)

@@ -20,7 +20,10 @@ from vaxel.ports import free_port
 TONES = {"101": 600, "102": 800, "103": 1000, "104": 1200, "105": 1600, "carrier": 1400}
 #: What the exchange lets somebody hear whom it is calling for.
 RINGBACK = 420
-EMPTY = {"calls": 0, "legs": 0, "media_sessions": 0, "rooms": 0, "parked": 0}
+#: What a call has while it lasts, and what a process counts when something in it went wrong.
+HAS = ("calls", "legs", "media_sessions", "rooms", "parked", "events_lost")
+FAULTS = ("script_failed", "media_failed", "prompt_failed", "prompt_missing", "speech_failed",
+          "conference_failed", "mixer_failed", "recording_failed", "unsigned_call")
 
 
 class People:
@@ -34,6 +37,7 @@ class People:
         self.users: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
+        self._before = await self._counts()
         return self
 
     async def __aexit__(self, *error: Any) -> None:
@@ -126,17 +130,24 @@ class People:
         await wait_for(right, lambda: f"lines {wanted}, which are {found}", 5)
 
     async def quiet(self, seconds: float = PATIENCE_S) -> None:
-        """Until nothing is left of any call."""
+        """Until nothing is left of any call; nothing has gone wrong inside."""
+        live = self.exchange.live
         found: list[Any] = []
 
         async def empty() -> bool:
-            answers = await self.ask(do="status")
-            found[:] = [{name: one[name] for name in EMPTY} for one in answers]
-            found.append(self.exchange.calls_in_progress())
-            return found == [EMPTY, EMPTY, []]
+            found[:] = [[now for now, before in zip(counts, self._before, strict=True)
+                         if now > before] for counts in [await self._counts()]]
+            found.append([slot for slot, nonce in live.calls()
+                          if (live.call(slot, nonce) or {}).get("tenant") == self.company.id])
+            return found == [[], []]
 
         await wait_for(empty, lambda: f"nothing to be left: {found}", seconds)
         await self.lines()
+
+    async def _counts(self) -> list[tuple[int, str, int]]:
+        return [(process, name, one.get(name, one["faults"].get(name, 0)))
+                for process, one in enumerate(await self.ask(do="status"))
+                for name in (*HAS, *FAULTS)]
 
 
 async def wait_for(what: Callable[[], Awaitable[Any]], why: str | Callable[[], str],

@@ -140,7 +140,8 @@ class Maker:
                 id=u, tenant=t, name="u", extension=self.extension(t, taken),
                 display=one(("main", "direct", "mobile", "support", "hidden")),
                 barred=self.barred(), area=self.area(), ring_s=chance.randint(3, 180),
-                enabled=maybe(0.9), record=maybe(0.1), call_waiting=maybe(0.3)))
+                enabled=maybe(0.9), record=maybe(0.1), call_waiting=maybe(0.3),
+                call_functions=maybe(0.1)))
             for _ in range(one((0, 1, 1, 1, 2, 6)) or (u == 1)):
                 d = len(rows["device"]) + 1
                 rows["device"].append(model.Device(

@@ -25,13 +25,14 @@ from tests.listening import (
     prompt,
     real,
     says,
+    seconds_of,
     service,
     soon,
     talk,
     to,
     user,
 )
-from tests.softphone import Softphone
+from tests.softphone import Call, Softphone
 
 CALLER = "+46701112233"
 OUTSIDE = "+46855500001"
@@ -144,7 +145,7 @@ async def test_a_key_leads_to_everything(exchange: Exchange, company: Company,
         "6": {"kind": "number", "text": OUTSIDE}, "*": {"kind": "busy"}})))
     async with Softphone(exchange, anna) as a, Softphone(exchange, bo, 800) as b, \
             trunk.carrier(exchange) as carrier:
-        async def choose(key: str) -> "object":
+        async def choose(key: str) -> Call:
             line = await carrier.dial(number)
             await line.hears(400)
             line.press(key)
@@ -245,13 +246,13 @@ async def test_no_key_repeats_and_ends(exchange: Exchange, company: Company,
         async def otherwise() -> None:
             line = await carrier.dial(first)
             await line.hears(900)
-            assert bursts(line.heard, 400) == 3
+            assert 1.3 < seconds_of(line.heard, 400) < 1.6  # three times
             await line.ended()
 
         async def goodbye() -> None:
             line = await carrier.dial(second)
             await says(line, phrase("goodbye"))
-            assert bursts(line.heard, 400) == 1
+            assert seconds_of(line.heard, 400) < 0.6
             await line.ended()
 
         await asyncio.gather(otherwise(), goodbye())
@@ -307,7 +308,7 @@ async def test_a_menu_round_and_round_is_bounded(exchange: Exchange, company: Co
             await line.info("1")
         await line.ended()
     assert (await faults(exchange))["service_loop"] == before + 1
-    assert 45 <= len(events(company, "menu")) <= 55
+    assert await soon(lambda: 45 <= len(events(company, "menu")) <= 50, "a menu's events")
 
 
 @real
@@ -332,8 +333,11 @@ async def test_endless_keys_disturb_nobody(exchange: Exchange, company: Company,
                 await other.hang_up()
 
         await asyncio.gather(flood(), neighbour())
-        await says(line, phrase("goodbye"))  # what was typed ahead was all wrong
-        await line.ended()
+        await says(line, phrase("not_understood"))  # of what was typed ahead
+        await line.hears(700)
+        line.press("5")
+        await line.hears(900)
+        await line.hang_up()
         line = await carrier.dial(number)
         await line.hears(400)
         for _ in range(300):

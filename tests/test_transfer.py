@@ -504,7 +504,7 @@ async def test_a_target_that_answers_when_its_caller_has_gone(people: People) ->
 
 @scene
 async def test_the_announced_party_refuses_to_move(people: People) -> None:
-    """It does not take the re-INVITE with which it is moved: the transfer fails and nobody hangs."""
+    """It does not take the re-INVITE with which it is moved: the transfer fails, nobody hangs."""
     anna, bo, cia = await people.three()
     line, call = await people.talk(bo, anna)
     assert await call.hold() == 200
