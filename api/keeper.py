@@ -108,9 +108,9 @@ class Keeper:
                 found += self.recordings.left_behind(folder, known, time.time())
             except MediaError:
                 everything = False
-            for text, pcap in found:
-                await asyncio.to_thread(self.recordings.take, text, pcap, time.time())
-
+                continue
+            if found:
+                await asyncio.to_thread(self.recordings.take, found, known, time.time())
         if everything:  # what is left has no capture
             await asyncio.to_thread(self.recordings.deposits.give_up, time.time_ns() // 1_000_000)
 

@@ -8,13 +8,14 @@ still in tmp/) is taken when rtpengine does not know the call any more.
 import datetime
 import re
 import urllib.parse
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import structlog
 
 from api.deposits import Deposits
 from rtp.errors import BadCapture
-from rtp.recording import Metadata, convert, read_metadata
+from rtp.recording import combine, read_metadata, read_part
 from store import NotFound, SqliteStore
 from store.model import CallRecord, Recording
 
@@ -24,6 +25,10 @@ log = structlog.get_logger()
 QUIET_S = 5
 #: How long the record of a recorded call is waited for.
 RECORD_WAIT_S = 60
+
+
+#: (text, pcap) of what rtpengine has written.
+Capture = tuple[Path, Path]
 
 
 class Recordings:
@@ -51,49 +56,62 @@ class Recordings:
                 found.append((texts[0] if texts else node_dir / "tmp" / "none", pcap))
         return found
 
-    def take(self, text: Path, pcap: Path, now_s: float) -> Recording | None:
-        """Convert one, index it, remove the raw material; None when there was nothing in it, or it
-        is too early."""
-        metadata = read_metadata(text.read_text(errors="replace")) if text.exists() else \
-            Metadata(str(pcap), "", read_metadata("").codecs, 0, False)
-        record = self._call_of(metadata.uid, call_id_of(pcap))
-        call_id = "" if metadata.uid else call_id_of(pcap)
-        message = self.deposits.message_of(_uids(metadata.uid, call_id, record), call_id)
-        if message is not None:
-            self.deposits.take(message, metadata, text, pcap)
-            return None
-        if record is None and now_s - pcap.stat().st_mtime < RECORD_WAIT_S:
-            return None  # the call's record comes first, and says whose it is
-        uid = record.uid if record else metadata.uid or \
-            f"unknown-{re.sub(r'[^A-Za-z0-9.-]', '_', pcap.stem)[:80]}"
-        tenant = record.tenant if record else 0
-        day = datetime.datetime.fromtimestamp(pcap.stat().st_mtime, datetime.UTC)
+    def take(self, found: Sequence[Capture], known: Collection[str], now_s: float) -> None:
+        """Convert captures, index them, remove the raw material. A recording that was paused has
+        several, which become one file when its call is over; known: calls that are not."""
+        recordings: dict[str, list[Capture]] = {}
+        for text, pcap in found:
+            metadata = read_metadata(_read(text))
+            call_id = call_id_of(pcap)
+            record = self._call_of(metadata.uid, call_id)
+            message = self.deposits.message_of(
+                _uids(metadata.uid, "" if metadata.uid else call_id, record),
+                "" if metadata.uid else call_id)
+            if message is not None:
+                self.deposits.take(message, metadata, text, pcap)
+            elif call_id not in known:
+                uid = record.uid if record else metadata.uid or \
+                    f"unknown-{re.sub(r'[^A-Za-z0-9.-]', '_', pcap.stem)[:80]}"
+                recordings.setdefault(uid, []).append((text, pcap))
+        for uid, captures in recordings.items():
+            self._take_one(uid, captures, now_s)
+
+    def _take_one(self, uid: str, captures: Sequence[Capture], now_s: float) -> None:
+        """One recording; later when the call's record, which says whose it is, is not there yet."""
+        newest_s = max(pcap.stat().st_mtime for _, pcap in captures)
+        try:
+            tenant = self.store.call(uid).tenant
+        except NotFound:
+            if now_s - newest_s < RECORD_WAIT_S:
+                return
+            tenant = 0
+        day = datetime.datetime.fromtimestamp(newest_s, datetime.UTC)
         name = Path("recordings") / f"{day:%Y-%m-%d}" / f"{uid}.flac"
         known = self._indexed(uid)
-        if known:  # taken before a crash, or a second capture of one call
-            name = name.with_name(f"{uid}-{pcap.stem[-16:]}.flac")
+        if known:  # taken before a crash, or something that is not a part of it
+            name = name.with_name(f"{uid}-{captures[0][1].stem[-16:]}.flac")
+        parts = [(pcap, read_part(_read(text))) for text, pcap in captures]
         try:
-            done = convert(pcap, metadata, self.state / name)
+            done = combine(parts, self.state / name)
         except BadCapture as error:
-            log.warning("recording cannot be read", pcap=pcap.name, error=str(error))
-            pcap.rename(pcap.with_suffix(".unreadable"))
-            text.unlink(missing_ok=True)
-            return None
-        made = None
+            log.warning("recording cannot be read", uid=uid, error=str(error))
+            for text, pcap in captures:
+                pcap.rename(pcap.with_suffix(".unreadable"))
+                text.unlink(missing_ok=True)
+            return
         if done and known:
             if done.sha256 == known.sha256:
                 done.path.unlink()
-                made = known
             else:
                 log.warning("second recording of a call", uid=uid, path=str(name))
         elif done:
-            made = Recording(uid=uid, tenant=tenant, path=str(name), started_ms=done.started_ms,
-                             duration_ms=done.duration_ms, bytes=done.bytes, sha256=done.sha256,
-                             complete=metadata.ended)
-            self.store.add_recording(made)
-        pcap.unlink(missing_ok=True)
-        text.unlink(missing_ok=True)
-        return made
+            self.store.add_recording(Recording(
+                uid=uid, tenant=tenant, path=str(name), started_ms=done.started_ms,
+                duration_ms=done.duration_ms, bytes=done.bytes, sha256=done.sha256,
+                complete=all(part.metadata.ended for _, part in parts)))
+        for text, pcap in captures:
+            pcap.unlink(missing_ok=True)
+            text.unlink(missing_ok=True)
 
     def _indexed(self, uid: str) -> Recording | None:
         try:
@@ -107,6 +125,10 @@ class Recordings:
             return self.store.call(uid)
         except NotFound:
             return self.store.call_by_call_id(call_id)
+
+
+def _read(text: Path) -> str:
+    return text.read_text(errors="replace") if text.exists() else ""
 
 
 def _uids(uid: str, call_id: str, record: CallRecord | None) -> list[str]:

@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 
-SUBJECTS = ("kernel", "publish", "edge")
+SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "menu")
 
 
 def main() -> None:

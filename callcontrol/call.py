@@ -488,14 +488,20 @@ class Call:
             elif isinstance(event, Key) and watch is None:
                 self.keep_key(event)
                 continue
-            failed = await watch(event) if watch else await self._while_ringing(event, side, new)
+            failed = await watch(event) if watch else await self._while_ringing(
+                event, side, new, target)
             if failed is not None:
                 await self.end(new)
                 return failed
 
-    async def _while_ringing(self, event: Event, side: Side, new: Side) -> Side | Failed | None:
+    async def _while_ringing(self, event: Event, side: Side, new: Side,
+                             target: str) -> Side | Failed | None:
         if isinstance(event, Command) and event.name == "take":
             return await self._taken(event, side, new)
+        if isinstance(event, Command) and event.name == "give":  # a transfer before the answer
+            dialled = self.handover.called if self.handover else ""
+            event.reply(target=f"dial:{dialled}" if target == "repeat" else target)
+            return Failed(487, "given away")
         if not isinstance(event, SideLeft):
             await self.unexpected(event)
         return None

@@ -246,7 +246,11 @@ class Reception:
         if other is None:
             return await self._serve(call, _Said(self.desk, call, side, nothing))
         call.let_go(side)
-        answer = await ask(other, "take", TAKE_S, side=side)
+        try:
+            answer = await ask(other, "take", TAKE_S, side=side)
+        except asyncio.CancelledError:
+            side.leg.hang_up(503)  # it is in neither call yet, or ends with the other one
+            raise
         if "error" in answer:
             if side.leg is not None and not side.up:
                 call.take(side)

@@ -311,7 +311,7 @@ def combine(parts: Sequence[tuple[Path, Part]], out: Path) -> Recorded | None:
 
     The file is written beside, synced and renamed: there is a whole one or none.
     """
-    parts = sorted(parts, key=lambda found: found[1].number)
+    parts = sorted(parts, key=lambda found: (found[1].start_ms, found[1].number))
     firsts = []
     rate = 8000
     for pcap, part in parts:

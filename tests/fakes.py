@@ -152,6 +152,13 @@ class Stage:
         self._turns[what] = at + 1
         return at
 
+    def misused(self, text: str) -> None:
+        """Something that the real one would refuse, and by whom."""
+        frames = [frame for frame in traceback.extract_stack() if "callcontrol" in frame.filename]
+        self.misuse.append(text + "".join(
+            f"\n  {frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+            for frame in frames[-6:]))
+
     def fault(self, text: str) -> None:
         """Something that must not be."""
         self.faults.append(text)
@@ -226,7 +233,7 @@ class FakeLeg:
 
     def answer(self, sdp: str) -> None:
         """200."""
-        if self.state is State.UP or not self.called:
+        if self.state is State.UP:
             self._fault("answered again")
         if self.state is not State.CALLING or not self.called:
             return
@@ -430,11 +437,11 @@ class FakeSound:
     async def _operation(self, name: str, *labels: str) -> None:
         """Time passes, and things fail."""
         if self.closed:
-            self.stage.misuse.append(f"{name} {labels} after close")
+            self.stage.misused(f"{name} {labels} after close")
         self._usable()
         for label in labels:
             if label not in self.parties:
-                self.stage.misuse.append(f"{name}: there is no party {label}")
+                self.stage.misused(f"{name}: there is no party {label}")
                 raise MediaRefused(f"there is no party {label}")
         failure = self.stage.media.get(self.stage.count("media"), "")
         if failure:
@@ -484,7 +491,7 @@ class FakeSound:
     async def readmit(self, party: str, offer: str) -> str:
         """A re-INVITE."""
         if party not in self.parties:
-            self.stage.misuse.append(f"readmit: there is no party {party}")
+            self.stage.misused(f"readmit: there is no party {party}")
         return await self.admit(party, offer)
 
     async def invite(self, party: str, other: str) -> str:
@@ -586,7 +593,7 @@ class FakeSound:
         """Once."""
         await self._operation("record_start")
         if self.recording:
-            self.stage.misuse.append("recorded twice")
+            self.stage.misused("recorded twice")
             raise MediaRefused("the call is being recorded")
         self.recording = "on"
         self.captured.append(uid)

@@ -162,6 +162,14 @@ class Run:
         """A code, by INFO."""
         self._press(a, CODES[b % len(CODES)])
 
+    def do_consult(self, a: int, b: int) -> None:
+        """What is asked for around a third."""
+        self._press(a // 12, ("*#*3", "*#*4", "*#*5", "*#*#", "*#*213#", "*#*212#")[b % 6])
+
+    def do_wait_code(self, a: int, b: int) -> None:
+        """Park, camp, move, record: by either."""
+        self._press(a, ("*#*6", "*#*714#", "*#*8", "*#*9", "*#*0", "*#*114#")[b % 6])
+
     def do_tone(self, a: int, b: int) -> None:
         """Keys that the media node hears."""
         sounds = self._sounds()
@@ -355,7 +363,8 @@ class Run:
                 "sessions": [sound for sound in stage.sounds if not sound.closed],
                 "rooms": desk.mixer.rooms, "tasks": left, "timers": self.loop.timers(),
                 "questions": [task for task in self.asked if not task.done()],
-                "commands": [one for one in self.posted if not one.done()]}.items():
+                "commands": [one for one in self.posted if not one.done()
+                             and not stage.stopping]}.items():
             if found:
                 stage.fault(f"{what} are left: {found}")
         for task in self.asked:

@@ -72,9 +72,9 @@ class Left:
     def take(self, later_s: float = 0) -> None:
         """What the keeper does."""
         now = time.time() + later_s
-        for text, pcap in (*self.recordings.finished(self.node),
-                           *self.recordings.left_behind(self.node, set(), now)):
-            assert self.recordings.take(text, pcap, now) is None, "a message is no recording"
+        self.recordings.take([*self.recordings.finished(self.node),
+                              *self.recordings.left_behind(self.node, set(), now)], set(), now)
+        assert not list((self.state / "recordings").rglob("*.flac")), "a message is no recording"
 
     def files(self) -> list[str]:
         """What is there now beside the store."""
@@ -212,8 +212,8 @@ def test_a_call_in_the_same_conversation_is_still_a_recording(left: Left) -> Non
     left.store.add_call(CallRecord(uid="e" * 28, tenant=left.tenant, direction="in", caller="",
                                    called="", started_ms=1, call_id="c1", conversation=UID))
     text, pcap = left.capture(2, uid="e" * 28)
-    made = left.recordings.take(text, pcap, time.time())
-    assert made is not None and made.uid == "e" * 28
+    left.recordings.take([(text, pcap)], set(), time.time())
+    assert left.store.recording("e" * 28).duration_ms > 0
     assert left.store.message(UID).state == "recording"
 
 

@@ -5,14 +5,14 @@ Hypothesis could make it, and can be given to Run(...).play() as it is.
 """
 
 import os
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.machines import CODES, DECISIONS, DIALLED, KEYS, NAMES, REFUSALS, Event, Plan, Run
 from tests.fakes import Policy
+from tests.machines import DECISIONS, DIALLED, REFUSALS, Event, Plan, Run
 
 EXAMPLES: Final = int(os.environ.get("VAXEL_EXAMPLES", "300"))
 SETTINGS: Final = settings(
@@ -26,6 +26,7 @@ POLICY: Final = st.builds(
     after_s=st.sampled_from((0.5, 0.0, 3.0, 30.0)), code=st.sampled_from(REFUSALS),
     user=st.sampled_from((2, 0, 1, 3, 4)), decision=st.sampled_from(DECISIONS))
 ANSWERS: Final = Policy("answer", 0.5, user=2)
+THIRD_ANSWERS: Final = Policy("answer", 0.5, user=3)
 OFFERS: Final = st.lists(st.sampled_from(
     ("answer", "488", "slow", "end", "answer_end", "491", "timeout")), min_size=1, max_size=3)
 MEDIA: Final = st.lists(st.tuples(st.integers(0, 60), st.sampled_from(
@@ -36,16 +37,28 @@ WAITS: Final = st.lists(st.sampled_from((-1.0, 0.0, 0.02, 0.4)), min_size=1, max
 #: Events of every machine.
 COMMON: Final = ("key", "hang", "hold", "wait", "command", "post", "refer", "confirm")
 TALK: Final = (*COMMON, "code", "code", "code", "pick_up", "refuse", "early", "dial", "busy",
-               "swap_refers", "arrive", "tone", "flood")
+               "swap_refers", "arrive", "tone", "flood", "wait_code")
+THIRD: Final = (*TALK, "consult", "consult", "consult", "consult", "wait")
 
 
-def plans(starts: tuple[str, ...], events: tuple[str, ...], *, first: tuple[Policy, ...] = (),
-          sound: bool = True) -> st.SearchStrategy[Plan]:
-    """Plans that begin like one of these. sound: media and the mixer do as they should."""
+class Machine(NamedTuple):
+    """How its plans begin and what happens in them. first: what the first telephones do that are
+    called; prelude: what happens before anything else."""
+
+    starts: tuple[str, ...]
+    events: tuple[str, ...]
+    first: tuple[Policy, ...] = ()
+    prelude: tuple[Event, ...] = ()
+
+
+def plans(machine: Machine, *, sound: bool = True) -> st.SearchStrategy[Plan]:
+    """Plans of that machine. sound: media and the mixer do as they should."""
+    events = machine.events if sound else (*machine.events, "lose", "stop")
     one = st.builds(Event, after_s=GAPS, what=st.sampled_from(events), a=NUMBER, b=NUMBER)
     return st.builds(
-        Plan, start=st.sampled_from(starts), events=st.lists(one, max_size=14),
-        policies=st.lists(POLICY, max_size=5).map(lambda more: [*first, *more]),
+        Plan, start=st.sampled_from(machine.starts),
+        events=st.lists(one, max_size=14).map(lambda more: [*machine.prelude, *more]),
+        policies=st.lists(POLICY, max_size=5).map(lambda more: [*machine.first, *more]),
         offers=st.just(("answer",)) if sound else OFFERS, media=st.just(()) if sound else MEDIA,
         rooms=st.just(("ok",)) if sound else ROOMS, waits=WAITS,
         numbers=st.sampled_from(((96,), (96, 101))),
@@ -58,58 +71,52 @@ def of_service(number: int) -> tuple[str, ...]:
     return f"service|{number}", f"service|{number}|1", f"service|{number}|2"
 
 
-MACHINES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[Policy, ...]]]] = {
-    "message": (of_service(21) + of_service(28), TALK, ()),
-    "menu": (of_service(22), (*COMMON, "key", "key", "flood", "delete", "pick_up", "tone"), ()),
-    "referral": (("away|1", "away|2|3", "away|4", "away|99"), (*COMMON, "key", "key", "pick_up"),
-                 ()),
-    "deposit": (of_service(23) + of_service(29) + of_service(30),
-                (*COMMON, "key", "flood", "stop"), ()),
-    "retrieval": (("code|*98|1", "code|*98|2", "code|*98|4", *of_service(24)),
-                  (*COMMON, "key", "key", "key", "flood", "pick_up"), ()),
-    "callback": (of_service(25), (*COMMON, "key", "key", "flood"), ()),
-    "codes": ((*of_service(26), "code|*90|1", *(f"code|{text}|1" for text in DIALLED)),
-              (*COMMON, "key", "key", "flood", "busy"), ()),
-    "record_prompt": ((*of_service(27), "code|*92*31|1"), (*COMMON, "key", "key", "flood"), ()),
-    "busy": (("functions||0", "functions||3"),
-             (*COMMON, "key", "key", "busy", "pick_up", "refuse", "dial"),
-             (Policy("refuse", 0.5, 486, 2, "busy"),)),
-    "dialling": (("functions||0", "functions||3", "functions|late|1", "originate|phones:1|1",
-                  "originate|number:+46701234567", "bad"),
-                 (*COMMON, "pick_up", "refuse", "early", "busy", "dial", "key"), ()),
-    "conversation": (("functions||1", "functions||0", "functions|record|1"), TALK, (ANSWERS,)),
-    "consult": (("functions||1",), (*TALK, "originate"), (ANSWERS, ANSWERS, ANSWERS)),
-    "two_calls": (("functions||1", "functions||2"),
-                  ("arrive", "dial", "dial", "refer", "refer", "code", "hang", "hold", "wait",
-                   "pick_up", "swap_refers", "command"),
-                  (ANSWERS, Policy("answer", 0.5, user=3), ANSWERS)),
+COMPANY: Final = ("functions||1", "functions||2")
+MACHINES: Final[dict[str, Machine]] = {
+    "message": Machine(of_service(21) + of_service(28), TALK),
+    "menu": Machine(of_service(22), (*COMMON, "key", "key", "flood", "delete", "pick_up", "tone")),
+    "referral": Machine(("away|1", "away|2|3", "away|4", "away|99"),
+                        (*COMMON, "key", "key", "pick_up")),
+    "deposit": Machine(of_service(23) + of_service(29) + of_service(30),
+                       (*COMMON, "key", "flood", "stop")),
+    "retrieval": Machine(("code|*98|1", "code|*98|2", "code|*98|4", *of_service(24)),
+                         (*COMMON, "key", "key", "key", "flood", "pick_up")),
+    "callback": Machine(of_service(25), (*COMMON, "key", "key", "flood")),
+    "codes": Machine((*of_service(26), "code|*90|1", *(f"code|{text}|1" for text in DIALLED)),
+                     (*COMMON, "key", "key", "flood", "busy")),
+    "record_prompt": Machine((*of_service(27), "code|*92*31|1"), (*COMMON, "key", "key", "flood")),
+    "busy": Machine(("functions||0", "functions||3"),
+                    (*COMMON, "key", "key", "busy", "pick_up", "refuse", "dial"),
+                    (Policy("refuse", 0.5, 486, 2, "busy"),)),
+    "dialling": Machine(("functions||0", "functions||3", "functions|late|1", "originate|phones:1|1",
+                         "originate|number:+46701234567", "bad"),
+                        (*COMMON, "pick_up", "refuse", "early", "busy", "dial", "key")),
+    "conversation": Machine((*COMPANY, "functions||0", "functions|record|1"), TALK, (ANSWERS,)),
+    "consult": Machine(COMPANY, THIRD, (ANSWERS, THIRD_ANSWERS), (Event(1.0, "code", 0, 1),)),
+    "three": Machine(COMPANY, THIRD, (ANSWERS, THIRD_ANSWERS, ANSWERS),
+                     (Event(1.0, "code", 0, 1), Event(3.0, "code", 0, 4))),
+    "parked": Machine(COMPANY, (*TALK, "dial", "dial", "wait", "wait"), (ANSWERS,),
+                      (Event(1.0, "code", 0, 0),)),
+    "camped": Machine(COMPANY, (*TALK, "busy", "busy", "wait", "refuse"), (ANSWERS,),
+                      (Event(1.0, "busy", 3), Event(1.0, "code", 0, 7))),
+    "two_calls": Machine(COMPANY, (
+        "arrive", "dial", "dial", "refer", "refer", "code", "hang", "hold", "wait", "pick_up",
+        "swap_refers", "command", "wait_code"), (ANSWERS, THIRD_ANSWERS, ANSWERS),
+        (Event(1.0, "arrive", 1), Event(1.0, "wait"))),
 }
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_every_order_of_events(machine: str) -> None:
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_order_of_events(name: str) -> None:
     """Nothing fails, nothing stays, and who talks hears each other."""
-    starts, events, first = MACHINES[machine]
-
-    @SETTINGS
-    @given(plans(starts, events, first=first))
-    def run(plan: Plan) -> None:
-        Run(plan).play()
-
-    run()
+    SETTINGS(given(plans(MACHINES[name]))(_play))()
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_every_order_of_events_while_media_fail(machine: str) -> None:
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_order_of_events_while_media_fail(name: str) -> None:
     """Whatever fails meanwhile, nothing is left and no script fails."""
-    starts, events, first = MACHINES[machine]
-
-    @SETTINGS
-    @given(plans(starts, (*events, "lose", "stop"), first=first, sound=False))
-    def run(plan: Plan) -> None:
-        Run(plan).play()
-
-    run()
+    SETTINGS(given(plans(MACHINES[name], sound=False))(_play))()
 
 
-__all__: list[Any] = ["CODES", "KEYS", "NAMES"]
+def _play(plan: Plan) -> None:
+    Run(plan).play()

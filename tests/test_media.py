@@ -433,11 +433,13 @@ def test_recordings_are_taken(capture: Capture, tmp_path: Path) -> None:
     written = pcap.stat().st_mtime
     assert recordings.finished(node) == [(text, pcap)]
     assert recordings.left_behind(node, set(), written + QUIET_S + 1) == []
-    assert recordings.take(text, pcap, written + 1) is None, "the record comes first"
+    recordings.take([(text, pcap)], {"c1"}, written + RECORD_WAIT_S + 1)
+    assert pcap.exists(), "more may come of a call that goes on"
+    recordings.take([(text, pcap)], set(), written + 1)
     assert pcap.exists() and text.exists()
     assert not (tmp_path / "recordings").exists()
-    unknown = recordings.take(text, pcap, written + RECORD_WAIT_S + 1)
-    assert unknown is not None
+    recordings.take([(text, pcap)], set(), written + RECORD_WAIT_S + 1)
+    unknown = store.recording(UID)
     assert (unknown.uid, unknown.tenant, unknown.duration_ms) == (UID, 0, 20)
     text, pcap = raw(node, capture)
     text.unlink()
@@ -445,23 +447,22 @@ def test_recordings_are_taken(capture: Capture, tmp_path: Path) -> None:
     assert recordings.left_behind(node, {"c1"}, written + 60) == []
     assert recordings.left_behind(node, set(), pcap.stat().st_mtime) == [], "still written to"
     ((text, pcap),) = recordings.left_behind(node, set(), written + 60)
-    nameless = recordings.take(text, pcap, written + RECORD_WAIT_S + 60)
-    assert nameless is not None
-    assert (nameless.uid, nameless.complete) == ("unknown-c1-0123456789abcdef", False)
+    recordings.take([(text, pcap)], set(), written + RECORD_WAIT_S + 60)
+    assert not store.recording("unknown-c1-0123456789abcdef").complete
     other = UID[::-1]
     store.add_call(CallRecord(uid=other, tenant=7, direction="in", caller="", called="",
                               started_ms=1, call_id="c1"))
     taken = []
     for _ in range(3):
         text, pcap = raw(node, capture)
-        taken.append(recordings.take(text, pcap, written))
+        recordings.take([(text, pcap)], set(), written)
+        taken.append(store.recording(other))
         assert not pcap.exists()
         assert not text.exists()
-    assert taken[0] is not None
-    assert taken[0] == taken[1] == taken[2] == store.recording(other)
+    assert taken[0] == taken[1] == taken[2]
     assert (taken[0].uid, taken[0].tenant) == (other, 7)
     assert len(list((tmp_path / "recordings").rglob("*"))) == 4
     pcap.write_bytes(b"junk")
-    assert recordings.take(text, pcap, written) is None
+    recordings.take([(text, pcap)], set(), written)
     assert pcap.with_suffix(".unreadable").exists()
     store.close()
