@@ -51,14 +51,14 @@ async def _ask_all(request: Request, question: dict[str, Any]) -> list[dict[str,
     """The answers of the processes that answer."""
     parts = parts_of(request)
 
-    async def one(index: int) -> dict[str, Any]:
+    async def one(index: int) -> dict[str, Any] | None:
         try:
             return await bus.ask(parts.state, f"control.{index}", question)
         except bus.NobodyThere:
-            return {}
+            return None
 
     return [answer for answer in await asyncio.gather(
-        *(one(index) for index in range(parts.control_processes))) if answer]
+        *(one(index) for index in range(parts.control_processes))) if answer is not None]
 
 
 @control.get("/")

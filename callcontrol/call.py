@@ -148,6 +148,8 @@ class Call:
             return event
         if isinstance(event, Command) and event.answer.done():
             return None  # nobody waits for it any more: it must not be done late
+        if isinstance(event, Key) and event.side.label not in self.sides:
+            return None  # the last key overtakes the hang-up
         if not isinstance(event, LegSaid):
             return event
         side, said = event
@@ -216,7 +218,7 @@ class Call:
             answer = await sound.invite("", side.label)
         else:
             answer = await sound.admit(side.label, side.offer)
-        side.admitted = True
+        side.admitted, side.answer = True, answer
         return answer
 
     async def answer(self, side: Side) -> None:
@@ -280,6 +282,7 @@ class Call:
             except (MediaError, OfferRefused) as error:
                 log.warning("media not moved", uid=self.uid, error=str(error))
                 await self.end(side, 503)
+                self._inbox.appendleft(SideLeft(side))
         before, self.recording = self.recording, ""
         if before == "on":
             await self.start_recording()
@@ -452,10 +455,9 @@ class Call:
         hears it ring. watch() sees every other event and may end it."""
         if side.offer is None and not side.up:
             await self.answer(side)  # there is nothing yet that it could be connected with
-        early = ""
         try:
             if not side.admitted:
-                early = await self.admit(side)
+                await self.admit(side)
             new = await self.ring(target, side=side, by=by, repeat=repeat)
         except MediaError as error:
             log.warning("cannot dial", uid=self.uid, error=str(error))
@@ -475,7 +477,7 @@ class Call:
                         raise Over
                     return Failed(487, "the caller has left")
             elif isinstance(event, LegSaid) and event.side is new:
-                done = await self._dialled(side, new, event.event, early)
+                done = await self._dialled(side, new, event.event)
                 if done is not None:
                     return done
                 continue
@@ -506,14 +508,13 @@ class Call:
             await self.unexpected(event)
         return None
 
-    async def _dialled(self, side: Side, new: Side, said: LegEvent,
-                       early: str) -> Side | Failed | None:
+    async def _dialled(self, side: Side, new: Side, said: LegEvent) -> Side | Failed | None:
         """What the called telephone says while it is called."""
         if isinstance(said, Progress):
             if said.sdp:
                 heard = said.sdp
                 await self.guard(lambda sound: sound.join(side.label, new.label, heard))
-                side.leg.ring(early or None)
+                side.leg.ring(side.answer or None)
             elif side.up:
                 await self.music(side, self.world.tone("ringback"))
             else:
@@ -525,10 +526,10 @@ class Call:
                 await self.silence(side)
             return Failed(said.code, said.phrase, self.world.read(said.decision))
         elif isinstance(said, Answered):
-            return await self._arrived(side, new, said, early)
+            return await self._arrived(side, new, said)
         return None
 
-    async def _arrived(self, side: Side, new: Side, said: Answered, early: str) -> Side | Failed:
+    async def _arrived(self, side: Side, new: Side, said: Answered) -> Side | Failed:
         """The called side has answered: connect both."""
         self._ringing.pop(new.label, None)
         self.sides[new.label] = new
@@ -542,7 +543,7 @@ class Call:
             await self.end(new, 488)
             return Failed(488, "no common media")
         if not side.up:
-            side.leg.answer(early)
+            side.leg.answer(side.answer)
         elif changed:
             await self._move(side, changed)
         return new
@@ -551,20 +552,20 @@ class Call:
         """Somebody else answers for the telephones that ring (pickup, C3): that side, which has
         called us, and is to be answered."""
         picker: Side = command.arguments["side"]
+        picker.label = self.label()
+        self.take(picker)
+        command.reply()  # from here on it is this call's, whatever happens
         try:
-            picker.label = self.label()
-            self.take(picker)
-            sdp = await self.admit(picker)
-            if side.offer is not None and not side.up:
-                side.leg.answer(await self.admit(side))
-            picker.leg.answer(sdp)
+            if not picker.up:
+                picker.leg.answer(await self.admit(picker))
+            if not side.up:
+                side.leg.answer(side.answer or await self.admit(side))
             await self.connect(picker, side)
         except MediaError as error:
-            command.reply(error=str(error))
+            log.warning("not picked up", uid=self.uid, error=str(error))
             await self.end(picker, 503)
             return None
         await self.end(new, reason='SIP;cause=200;text="Call completed elsewhere"')
-        command.reply()
         self.world.tell(self, "picked_up", user=picker.user)
         return picker
 

@@ -29,6 +29,7 @@ class Side:
         self.admitted = False
         self.holding = False
         self.keys = ""
+        self.answer = ""  # what it is to be answered, once it is admitted
         self.uid = ""
 
     @property
@@ -100,6 +101,11 @@ class Failed(NamedTuple):
     code: int
     phrase: str = ""
     handover: Handover | None = None
+
+    @property
+    def away(self) -> Handover | None:
+        """What to do instead of calling; a refusal's handover only says why."""
+        return self.handover if self.code == 302 else None
 
 
 class Sound(Protocol):

@@ -320,12 +320,12 @@ class Conversation:
                                   watch=self._watcher(other, by))
         if isinstance(outcome, Side):
             return await self._transferred(by, other, outcome, report)
-        if outcome.handover is not None and other.label in call.sides:
+        if outcome.away is not None and other.label in call.sides:
             report(200, "OK", True)
             if by.label in call.sides:
                 await call.end(by)
             call.world.tell(call, "transferred", user=by.user, target=target)
-            self.away = outcome.handover
+            self.away = outcome.away
             return None
         report(outcome.code if outcome.code >= 300 else 480, outcome.phrase or "Failed", True)
         call.world.tell(call, "transfer_failed", user=by.user, code=outcome.code)
@@ -442,6 +442,8 @@ class Conversation:
             await self._say(by, "transfer_failed")
             return await self._together(first, by)
         outcome.functions = self.office.has_functions(outcome.user)
+        if first.label not in call.sides:
+            return self.talking
         self._by, self._first, self._second = by, first, outcome
         return self.consulting
 
@@ -450,8 +452,8 @@ class Conversation:
         outcome = await self.call.dial(other, target, by=by, timeout_s=TRANSFER_S)
         if isinstance(outcome, Side):
             return await self._transferred(by, other, outcome, _unheard)
-        if outcome.handover is not None and other.label in self.call.sides:
-            self.away = outcome.handover
+        if outcome.away is not None and other.label in self.call.sides:
+            self.away = outcome.away
             return self._finished
         return await self._back_to(by, other)
 
@@ -644,9 +646,8 @@ class Conversation:
                     call.world.tell(call, "transferred", user=by.user if by else 0,
                                     to=outcome.user)
                     return self.talking
-                if outcome.handover is not None and other.label in call.sides \
-                        and outcome.code != 486:
-                    self.away = outcome.handover
+                if outcome.away is not None and other.label in call.sides:
+                    self.away = outcome.away
                     return None
                 if outcome.code != 486:
                     break
@@ -720,22 +721,22 @@ class Conversation:
         if other is None:
             command.reply(error="nobody to take")
             return False
+        new.label = call.label()
+        call.take(new)
+        command.reply()  # from here on it is this call's, whatever happens
         try:
-            new.label = call.label()
-            call.take(new)
-            sdp = await call.admit(new)
-            new.leg.answer(sdp)
+            if not new.up:
+                new.leg.answer(await call.admit(new))
             await call.silence(other)
             await call.connect(other, new)
         except MediaError as error:
+            log.warning("not taken", uid=call.uid, error=str(error))
             await call.end(new, 503)
-            command.reply(error=str(error))
             return False
         if old:
             await call.end(old)
         new.functions = self.office.has_functions(new.user)
         call.world.tell(call, "taken", user=new.user)
-        command.reply()
         return True
 
     # -- media --------------------------------------------------------------------------------

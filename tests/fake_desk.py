@@ -343,7 +343,7 @@ class FakeDesk(Desk):
         """An INVITE with that word; late: its SDP comes with the ACK."""
         slot = self.stage.count("slot"), 1
         self.fake_live.words[slot] = word
-        leg = FakeLeg(self.stage, True, word.called, offer=sdp(numbers))
+        leg = FakeLeg(self.stage, True, word.called, offer=sdp(numbers), late=late)
         self.called(leg, Incoming(  # type: ignore[arg-type]
             called=word.called, caller=word.caller, caller_name="N", decision=f"{slot[0]:x}.1",
             sdp=None if late else sdp(numbers), replaces=None))

@@ -154,10 +154,7 @@ class Stage:
 
     def misused(self, text: str) -> None:
         """Something that the real one would refuse, and by whom."""
-        frames = [frame for frame in traceback.extract_stack() if "callcontrol" in frame.filename]
-        self.misuse.append(text + "".join(
-            f"\n  {frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
-            for frame in frames[-6:]))
+        self.misuse.append(text + _by_whom())
 
     def fault(self, text: str) -> None:
         """Something that must not be."""
@@ -168,6 +165,12 @@ class Stage:
         wait_s = self.turn("wait", self.waits)
         if wait_s >= 0:
             await asyncio.sleep(wait_s)
+
+
+def _by_whom() -> str:
+    frames = [frame for frame in traceback.extract_stack() if "callcontrol" in frame.filename]
+    return "".join(f"\n  {frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+                   for frame in frames[-6:])
 
 
 def sdp(numbers: int, direction: str = "sendrecv") -> str:
@@ -191,8 +194,9 @@ class FakeLeg:
     methods that return whether that could happen now."""
 
     def __init__(self, stage: Stage, called: bool, target: str = "", conversation: str = "",
-                 offer: str = "") -> None:
+                 offer: str = "", late: bool = False) -> None:
         self.stage = stage
+        self.late = late  # its INVITE had no SDP: its ACK has
         self.called = called
         self.target = target
         self.conversation = conversation
@@ -222,7 +226,7 @@ class FakeLeg:
                f"{self.state.name})"
 
     def _fault(self, text: str) -> None:
-        self.stage.fault(f"{self}: {text}")
+        self.stage.fault(f"{self}: {text}{_by_whom()}")
 
     # -- what it is told
 
@@ -241,6 +245,9 @@ class FakeLeg:
             self._fault(f"answered without a description: {sdp!r}")
         self.told.append(("answer", sdp))
         self.state = State.UP
+        if self.late:
+            self.numbers = _numbers(sdp)
+        asyncio.get_running_loop().call_later(self.stage.turn("ack", (0.01, 0.0, 0.7)), self._ack)
 
     def accept(self, sdp: str) -> None:
         """200 to its re-INVITE."""
@@ -356,15 +363,15 @@ class FakeLeg:
             self._reply.set_exception(OfferRefused(481))
         return self._said(Ended(cancelled), True)
 
-    def confirm(self, answer: str | None) -> bool:
-        """ACK to our 200."""
-        fits = self.called and self.state is State.UP and not self.confirmed
-        self.confirmed = self.confirmed or fits
-        return self._said(Confirmed(answer), fits)
+    def _ack(self) -> None:
+        if self.state is State.UP:
+            self.confirmed = True
+            self.on(Confirmed(sdp(self.numbers or 96) if self.late else None))
 
     def reinvite(self, offer: str | None) -> bool:
         """A re-INVITE: one at a time, and not against ours (the stack says 491)."""
-        if self.state is not State.UP or self.offered or self._reply is not None:
+        if self.state is not State.UP or not self.confirmed or self.offered \
+                or self._reply is not None:
             return False
         self.offered += 1
         self.offers_at = asyncio.get_running_loop().time()

@@ -198,12 +198,6 @@ class Run:
             leg.reinvite(None if b % 11 == 5 else "rubbish" if b % 11 == 6 else
                          sdp(leg.numbers or 96, direction))
 
-    def do_confirm(self, a: int, b: int) -> None:
-        """An ACK, which has an SDP when the INVITE had none."""
-        leg = self._leg(a)
-        if leg is not None:
-            leg.confirm(sdp(96) if b % 2 else None)
-
     def do_refer(self, a: int, b: int) -> None:
         """A transfer by SIP."""
         leg, other = self._leg(a), self._leg(a + 1 + b)

@@ -33,7 +33,7 @@ class People:
         self.exchange = exchange
         self.company = company
         self._stack = contextlib.AsyncExitStack()
-        self.phones: dict[str, Softphone] = {}
+        self.endpoints: list[Softphone | Carrier] = []
         self.users: dict[str, int] = {}
 
     async def __aenter__(self) -> Self:
@@ -52,7 +52,7 @@ class People:
             extension, kind=kind, user=user, **more))
         phone = Softphone(self.exchange, device, hz or TONES[extension], kinds)
         self.users[extension] = device.user
-        self.phones.setdefault(extension, phone)
+        self.endpoints.append(phone)
         return await self._stack.enter_async_context(phone) if register else phone
 
     async def three(self) -> tuple[Softphone, Softphone, Softphone]:
@@ -67,6 +67,7 @@ class People:
         trunk = self.exchange.trunk(address, carrier.port, tenant=self.company.id)
         self.exchange.client.post("/routes", {"tenant": self.company.id, "trunk": trunk,
                                               "prefix": "", "position": 0})
+        self.endpoints.append(carrier)
         return await self._stack.enter_async_context(carrier)
 
     # -- calls --------------------------------------------------------------------------------
@@ -184,15 +185,20 @@ async def music(call: Call) -> None:
         found = frequencies(call, start)
         return bool(found) and not found & voices and found != {RINGBACK}
 
-    await wait_for(heard, lambda: f"music at {call.phone.name}\n{call.phone.ladder()}")
+    await wait_for(heard, lambda: f"music at {call.phone.name}")
 
 
 def scene(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """A test of a coroutine: work(people, what it is parametrized with)."""
     async def play(exchange: Exchange, company: Company, arguments: dict[str, Any]) -> None:
         async with People(exchange, company) as people:
-            await work(people, **arguments)
-            await people.quiet()
+            try:
+                await work(people, **arguments)
+                await people.quiet()
+            except BaseException as error:
+                for phone in people.endpoints:
+                    error.add_note(f"{phone.name}\n{phone.ladder()}")
+                raise
 
     def test(exchange: Exchange, company: Company, **arguments: Any) -> None:
         asyncio.run(play(exchange, company, arguments))

@@ -366,7 +366,7 @@ class Call:
             if found == set(hz):
                 return
             assert time.monotonic() < until, \
-                f"{self.phone.name} hears {sorted(found)}, not {sorted(hz)}\n{self.phone.ladder()}"
+                f"{self.phone.name} hears {sorted(found)}, not {sorted(hz)}"
 
     async def silent(self) -> None:
         """Until no tone is heard."""
@@ -384,7 +384,7 @@ class Call:
     async def answered(self) -> None:
         """Until it is answered; AssertionError when it is refused."""
         await self.phone.until(lambda: self.state in ("up", "over"), "an answer")
-        assert self.state == "up", f"{self.phone.name}: {self.code}\n{self.phone.ladder()}"
+        assert self.state == "up", f"{self.phone.name}: {self.code}"
 
     async def refused(self) -> int:
         """The code with which it is refused."""
@@ -533,7 +533,7 @@ class Endpoint(asyncio.DatagramProtocol):
         try:
             return await asyncio.wait_for(self._incoming.get(), seconds)
         except TimeoutError:
-            raise AssertionError(f"nobody calls {self.name}\n{self.ladder()}") from None
+            raise AssertionError(f"nobody calls {self.name}") from None
 
     async def subscribe(self, event: str, about: str, expires: int = 300) -> Watching:
         """Watch a line or a mailbox."""
@@ -565,7 +565,7 @@ class Endpoint(asyncio.DatagramProtocol):
 
     def send(self, text: str, to: Any = None) -> None:
         """To the exchange."""
-        self._log.append(f"{time.monotonic():.3f} > {_gist(text)}")
+        self._log.append(f"{time.monotonic() % 1000:.3f} > {_gist(text)}")
         self._transport.sendto(text.encode(), to or (
             self.exchange.settings.address, self.exchange.settings.sip_port))
 
@@ -600,7 +600,7 @@ class Endpoint(asyncio.DatagramProtocol):
                 reply = await asyncio.wait_for(queue.get(), T1_S * 2**tries if tries < 7 else 40)
             except TimeoutError:
                 tries += 1
-                assert tries < MOST_TRIES or tries > 7, f"no answer to {text}\n{self.ladder()}"
+                assert tries < MOST_TRIES or tries > 7, f"no answer to {text}"
                 if tries < 7:
                     self.send(text)
                 continue
@@ -626,7 +626,7 @@ class Endpoint(asyncio.DatagramProtocol):
         text = data.decode(errors="replace")
         if not text.strip():
             return
-        self._log.append(f"{time.monotonic():.3f} < {_gist(text)}")
+        self._log.append(f"{time.monotonic() % 1000:.3f} < {_gist(text)}")
         message = Message(text)
         self.received.append(message)
         if message.code:
@@ -688,7 +688,7 @@ class Endpoint(asyncio.DatagramProtocol):
                     await self._changed.wait()
                 return found
         except TimeoutError:
-            raise AssertionError(f"{self.name} waited for {why}\n{self.ladder()}") from None
+            raise AssertionError(f"{self.name} waited for {why}") from None
 
     def ladder(self) -> str:
         """What was sent and received, a line each."""

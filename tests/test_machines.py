@@ -35,7 +35,7 @@ ROOMS: Final = st.lists(st.sampled_from(("ok", "refuse", "gone")), min_size=1, m
 WAITS: Final = st.lists(st.sampled_from((-1.0, 0.0, 0.02, 0.4)), min_size=1, max_size=3)
 
 #: Events of every machine.
-COMMON: Final = ("key", "hang", "hold", "wait", "command", "post", "refer", "confirm")
+COMMON: Final = ("key", "hang", "hold", "wait", "command", "post", "refer")
 TALK: Final = (*COMMON, "code", "code", "code", "pick_up", "refuse", "early", "dial", "busy",
                "swap_refers", "arrive", "tone", "flood", "wait_code")
 THIRD: Final = (*TALK, "consult", "consult", "consult", "consult", "wait")

@@ -395,7 +395,7 @@ async def test_to_oneself(people: People) -> None:
 @scene
 async def test_a_barred_number(people: People) -> None:
     """What the transferring user may not call is not called for it."""
-    anna = await people.phone("101", barring={"deny": ["+46709"]})
+    anna = await people.phone("101", barred=["mobile"])
     bo = await people.phone("102")
     carrier = await people.carrier()
     line, call = await people.talk(bo, anna)
