@@ -545,7 +545,7 @@ class Call:
         if not side.up:
             side.leg.answer(side.answer)
         elif changed:
-            await self._move(side, changed)
+            await self._move(side, new, changed)
         return new
 
     async def _taken(self, command: Command, side: Side, new: Side) -> Side | Failed | None:
@@ -591,14 +591,14 @@ class Call:
         await self.guard(lambda sound: sound.join(other.label, new.label, said.sdp))
         await self.end(old)
 
-    async def _move(self, side: Side, sdp: str) -> None:
+    async def _move(self, side: Side, new: Side, sdp: str) -> None:
+        """`side` has to be told where to send before it hears `new`."""
         try:
-            answer = await side.leg.offer(sdp)
+            side.offer = answer = await side.leg.offer(sdp)
         except OfferRefused as error:
             log.warning("media not moved", uid=self.uid, code=error.code)
             return
-        side.offer = answer
-        await self.guard(lambda sound: sound.accept(side.label, answer))
+        await self.guard(lambda sound: sound.join(new.label, side.label, answer))
 
     async def adopt(self, side: Side, beside: Side) -> None:
         """A side that is live in another call comes into this one, beside one of ours: it is told

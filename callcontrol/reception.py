@@ -78,16 +78,19 @@ class Reception:
             await script  # type: ignore[misc]
         except Over:
             pass
-        except asyncio.CancelledError:
-            await call.close()
-            raise
         except Exception:
             log.exception("call script failed", uid=call.uid)
             self.desk.count("script_failed")
         finally:
-            await call.close()
-            self.desk.ended(call)
-            self.desk.tell(call, "ended")
+            closing = asyncio.ensure_future(call.close())
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                await closing
+                raise
+            finally:
+                self.desk.ended(call)
+                self.desk.tell(call, "ended")
 
     # -- where to -----------------------------------------------------------------------------
 

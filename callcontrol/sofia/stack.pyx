@@ -681,7 +681,7 @@ cdef class Stack:
 cdef void texts_of(const sip_t *sip, int kind, const char **at, size_t *size) noexcept nogil:
     """Where in the message the texts of an event of this kind are."""
     cdef const sip_unknown_t *other
-    if kind == INVITED or kind == INVITE_REPLY or kind == SUBSCRIBED:
+    if kind == INVITED or kind == INVITE_REPLY or kind == SUBSCRIBED or kind == ACKED:
         if sip.sip_call_id != NULL:
             at[<int>CALL_ID] = sip.sip_call_id.i_id
         if sip.sip_from != NULL:

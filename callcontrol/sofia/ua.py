@@ -250,6 +250,7 @@ class Leg:
         elif kind == Kind.CANCELLED:
             self._over(Ended(cancelled=True))
         elif kind == Kind.ACKED:
+            self._named(record)  # only now is our tag known
             self.on(Confirmed(_sdp(record)))
         elif kind in (Kind.INVITED, Kind.UPDATED):
             self.on(Offered(_sdp(record)))
