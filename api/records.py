@@ -50,10 +50,13 @@ def record_of(call: Mapping[str, Any], uid: str) -> CallRecord:
 
 
 def _note(text: bytes, empty: Any = None) -> Any:
+    """What a note holds; an answer's place holds a Handover, which is a list, until the answer."""
+    empty = {} if empty is None else empty
     try:
-        return msgspec.json.decode(text) if text else ({} if empty is None else empty)
+        found = msgspec.json.decode(text) if text else empty
     except msgspec.DecodeError:
-        return {} if empty is None else empty
+        return empty
+    return found if isinstance(found, type(empty)) else empty
 
 
 class Collector:
@@ -70,8 +73,12 @@ class Collector:
             call = self.live.call(slot, nonce)
             if call is None:
                 continue
-            record = record_of(call, f"{call['started_ms']:012x}{nonce:016x}")
-            if record.tenant:
-                written += self.store.add_call(record)
+            uid = f"{call['started_ms']:012x}{nonce:016x}"
+            try:
+                record = record_of(call, uid)
+                if record.tenant:
+                    written += self.store.add_call(record)
+            except (TypeError, ValueError, AttributeError):  # one bad slot is not all calls' fault
+                log.exception("no record can be made", uid=uid)
             self.live.release(slot, nonce)
         return written

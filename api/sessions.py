@@ -112,7 +112,7 @@ def byes(call: Mapping[str, Any]) -> list[tuple[str, str]]:
         caller, called = setup["from"], answer["to"]
         sides = [(setup["contact"], called, caller), (answer["contact"], caller, called)]
         call_id = setup["call_id"]
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, TypeError, msgspec.DecodeError):
         return []
     found = []
     for contact, from_, to in sides:

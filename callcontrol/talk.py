@@ -649,8 +649,8 @@ class Conversation:
                 if outcome.away is not None and other.label in call.sides:
                     self.away = outcome.away
                     return None
-                if outcome.code != 486:
-                    break
+                if outcome.code != 486 or not self.office.busy(user):
+                    break  # it does not come, or will not
                 await call.music(other)
             event = await call.next(LOOK_S)
             if isinstance(event, MediaLost):

@@ -110,6 +110,12 @@ class Calls:
                                      "media": False, "record": False})):
             self.live.count(Counter.ANSWERED)
 
+    def is_of(self, mark: Mark, tag: str) -> bool:
+        """Whether the called side's tag is that of the answer which counts (a trunk may answer
+        twice); True as long as none is known."""
+        note = self.live.read_note(mark.slot, 1)
+        return b'"to":' not in note or f"tag={tag}".encode() in note
+
     def heard_of(self, mark: Mark, now: float) -> bool:
         """A request inside the call: whether the call is ours and still there."""
         return self.live.renew(mark.slot, mark.nonce, int(now) + LEASE_S)

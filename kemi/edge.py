@@ -193,12 +193,14 @@ class Edge:
                                      KSR.pv.gete("$ru"))
         if method == "BYE":
             caller = KSR.rr.is_direction("downstream") > 0
-            if not self.calls.end(mark.slot, mark.nonce, 200,
-                                  Ended.CALLER if caller else Ended.CALLED, now):
+            # A second answer's dialog, which nobody wanted, ends without the call.
+            counts = self.calls.is_of(mark, KSR.pv.gete("$tt" if caller else "$ft"))
+            if counts and not self.calls.end(mark.slot, mark.nonce, 200,
+                                             Ended.CALLER if caller else Ended.CALLED, now):
                 if KSR.tm.t_check_trans() != 0:  # 0: a retransmission, answered again by tm
                     self.nobodys()
                 return True
-            if mark.media:
+            if counts and mark.media:
                 self.media.delete()
         elif not self.calls.heard_of(mark, now):
             self.nobodys()

@@ -1,5 +1,5 @@
-"""The exchange around calls in virtual time: callcontrol's own Desk, with a store in memory, an edge
-that does what the stage says, and telephones, media and mixer from tests/fakes.py."""
+"""The exchange around calls in virtual time: callcontrol's own Desk, with a store in memory, an
+edge that does what the stage says, and telephones, media and mixer from tests/fakes.py."""
 
 import asyncio
 import random
@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import msgspec
 
@@ -19,7 +20,7 @@ from routing_core import handover
 from routing_core.codes import LineState, Reason, Source
 from routing_core.decision import new_trail
 from routing_core.handover import Handover, Order
-from store import NotFound
+from store import NotFound, pin
 from store.model import (
     Activity,
     CallbackMenu,
@@ -49,8 +50,11 @@ T0_S: Final = 1_772_460_000.0
 KEY: Final = b"test"
 TENANT: Final = 1
 PIN: Final = "4711"
-MESSAGE, MENU, BOX, ACCESS, CALLBACK, PRESENCE, PROMPT, LOOP, OWN_BOX, FULL = range(21, 31)
-SERVICES: Final = (MESSAGE, MENU, BOX, ACCESS, CALLBACK, PRESENCE, PROMPT, LOOP, OWN_BOX, FULL)
+#: The real cost of a PIN is for thieves.
+CHEAP: Final = {"_N": 2}
+with mock.patch.multiple(pin, **CHEAP):
+    _DIGEST: Final = pin.digest(PIN, bytes(16))
+MESSAGE, MENU, BOX, ACCESS, CALLBACK, PRESENCE, PROMPT, LOOP, OWN_BOX, FULL, SHORT = range(21, 32)
 
 
 def _target(kind: str, number: int | str = 0) -> Target:
@@ -66,7 +70,8 @@ def _service(number: int, settings: Any) -> Service:
 _CHOICES: Final = {
     "1": ("user", 2), "2": ("group", 5), "3": ("number", "+46701234567"), "4": ("busy", 0),
     "5": ("service", MENU), "6": ("service", BOX), "7": ("service", 99), "8": ("service", MESSAGE),
-    "9": ("service", CALLBACK), "0": ("user", 1), "*": ("service", ACCESS), "#": ("service", PROMPT)}
+    "9": ("service", CALLBACK), "0": ("user", 1), "*": ("service", ACCESS),
+    "#": ("service", PROMPT)}
 ROWS: Final[dict[str, dict[int, Row]]] = {
     "tenant": {TENANT: Tenant(id=TENANT, name="One", language="en", main_number="+46812345670",
                               attendant=_target("user", 3))},
@@ -85,7 +90,7 @@ ROWS: Final[dict[str, dict[int, Row]]] = {
         _service(MESSAGE, Message(prompt=31, next=_target("user", 2))),
         _service(MENU, Menu(prompt=31, extensions=True, otherwise=_target("service", BOX), choices=(
             *(Choice(key=key, target=_target(*value)) for key, value in _CHOICES.items()),))),
-        _service(BOX, Mailbox(user=1, pin=PIN, greeting="presence", prompt=31,
+        _service(BOX, Mailbox(user=1, pin=_DIGEST, greeting="presence", prompt=31,
                               colleague=_target("user", 3), max_message_s=20)),
         _service(ACCESS, MailboxAccess()),
         _service(CALLBACK, CallbackMenu(prompt=32)),
@@ -93,7 +98,8 @@ ROWS: Final[dict[str, dict[int, Row]]] = {
         _service(PROMPT, RecordPrompt(prompt=31)),
         _service(LOOP, Message(prompt=32, next=_target("service", LOOP))),
         _service(OWN_BOX, Mailbox(user=2, greeting="own", prompt=31)),
-        _service(FULL, Mailbox(listeners=(3,), max_messages=1)))},
+        _service(FULL, Mailbox(listeners=(3,), max_messages=1)),
+        _service(SHORT, Menu(prompt=31, tries=1, first_digit_s=1, invalid_prompt=32)))},
 }
 
 
@@ -322,8 +328,8 @@ class FakeDesk(Desk):
             self.stage.fault(f"a script failed:\n{traceback.format_exc()}")
 
     def file(self, path: str) -> Path | None:
-        """All there are, are there."""
-        return Path(path) if path else None
+        """Most that there are, are there."""
+        return Path(path) if path and self.stage.count("file") % 5 != 4 else None
 
     def word(self, reason: Reason, *, service: int = 0, called: str = "12", user: int = 0,
              caller: str = "+46701234567", record: bool = False, visited: int = 0) -> Handover:
@@ -338,6 +344,12 @@ class FakeDesk(Desk):
             source_kind=int(Source.DEVICE if user else Source.TRUNK), source=user * 10 or 7,
             called=called, calling="", wanted=None, trail=handover.trail_text(bytes(trail)),
             record=record, language=1, caller_user=user, caller="" if user else caller)
+
+    def intrude(self) -> FakeLeg:
+        """An INVITE that the edge knows nothing of."""
+        leg = FakeLeg(self.stage, True, "12", offer=sdp(96))
+        self.called(leg, Incoming("12", "", "", sdp(96), "rubbish", None))  # type: ignore[arg-type]
+        return leg
 
     def arrive(self, word: Handover, *, numbers: int = 96, late: bool = False) -> FakeLeg:
         """An INVITE with that word; late: its SDP comes with the ACK."""
@@ -374,4 +386,4 @@ class FakeDesk(Desk):
         self.fake_live.busy.clear()
 
 
-__all__ = ["BOX", "PIN", "SERVICES", "TENANT", "FakeDesk", "FakeStore"]
+__all__ = ["CHEAP", "PIN", "TENANT", "FakeDesk", "FakeStore"]

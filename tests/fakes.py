@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-
 from callcontrol.sofia.ua import (
     Answered,
     Confirmed,
@@ -136,6 +135,7 @@ class Stage:
     sounds: "list[FakeSound]" = field(default_factory=list)
     misuse: list[str] = field(default_factory=list)
     troubled: bool = False  # something was made to fail: what follows from it is no misuse
+    commanded: bool = False  # a call was told to end: nobody is told of its transfers any more
     stopping: bool = False  # the process ends: the session's own end stops a recording
     decide: Callable[[str], str] = str  # the edge's words that come with a refusal, by kind
     _turns: dict[str, int] = field(default_factory=dict)
@@ -269,6 +269,8 @@ class FakeLeg:
         """BYE, CANCEL, or a refusal."""
         if self.state is State.OVER:
             return
+        if self.refers and not self.stage.stopping and not self.stage.commanded:
+            self._fault("hung up before the last NOTIFY")
         self.told.append(("hang_up", code, reason))
         self._over("us")
 

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from callcontrol import words
+from callcontrol.words import sv
 from rtp import audio
 from rtp.speech import Speaker
 from store import bus
@@ -121,13 +122,20 @@ def alike(heard: np.ndarray, text: str, first_s: float = 0) -> float:
     return float(np.max(product / scale))
 
 
+def sentences(heard: np.ndarray) -> list[str]:
+    """Which of the exchange's sentences begin in what was heard."""
+    return [key for key, text in sv.PHRASES.items()
+            if "{" not in text and alike(heard, phrase(key), 1.5) > ALIKE]
+
+
 async def says(call: Call, text: str, *, since: float = 0.0, first_s: float = 0,
                seconds: float = 15) -> None:
     """Until the caller has heard the text; first_s: its beginning. since: as time.monotonic()."""
     until = time.monotonic() + seconds
     while (found := alike(call.media.sound(since), text, first_s)) < ALIKE:
         assert time.monotonic() < until and call.state != "over", \
-            f"{call.phone.name} did not hear {text!r} ({found:.2f})\n{call.phone.ladder()}"
+            (f"{call.phone.name} did not hear {text!r} ({found:.2f}), but "
+             f"{sentences(call.media.sound(since))}\n{call.phone.ladder()}")
         await asyncio.sleep(0.15)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
+from unittest import mock
 
 from structlog.testing import capture_logs
 
@@ -13,7 +14,8 @@ from callcontrol.call import MAX_CALL_S, Call, Command
 from callcontrol.control import COMMANDS
 from callcontrol.sofia.ua import Dialog, State
 from routing_core.codes import Reason
-from tests.fake_desk import PIN, TENANT, FakeDesk
+from store import pin
+from tests.fake_desk import CHEAP, PIN, TENANT, FakeDesk
 from tests.fakes import FakeLeg, FakeSound, Policy, Stage, VirtualLoop, open_legs, sdp
 
 #: Whatever rings, waits or is spoken has come to its end by then, when nobody does anything.
@@ -27,7 +29,7 @@ CODES: Final = ("*#*6", "*#*213#", "*#*112#", "*#*3", "*#*4", "*#*5", "*#*#", "*
                 "*#*9", "*#*0", "*#*1999#", "*#*2", "*#*#*#*#", "**#*6", "*#*7#", "*#*1+*#")
 KEYS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "0", "*", "#", "12", "112233",
                f"11#{PIN}#", f"12#{PIN}#", "11*1#", "0701234567#", "1630", "0231", "1", "A",
-               "99#", "#1", "1#2#3#")
+               "99#", "#1", "1#2#3#", "1#4", "14", "21", "13")
 DIALLED: Final = ("*85", "**12", "*8", "*84", "*85*71", "**13", "*98", "*90", "*92*31", "*92*77",
                   "*23*1", "*23*1*1630#", "*23*2*0305", "*23*9", "#23#", "*21*12", "*21*0701234567",
                   "*21*11", "#21#", "#37#", "**99", "*nothing")
@@ -36,7 +38,7 @@ ARGUMENTS: Final[tuple[Any, ...]] = (
     {"user": 1, "target": "user:3"}, {"user": 2, "target": "13"}, {"side": "p1", "target": "14"},
     {"side": "p2", "target": "service:22"}, {}, {"user": 99, "target": 7}, {"side": 5},
     {"user": [], "side": None}, {"target": {}}, [], {"side": "p1", "target": ""})
-REFUSALS: Final = (302, 403, 404, 408, 480, 486, 487, 488, 500, 503, 600, 603)
+REFUSALS: Final = (486, 302, 480, 302, 302, 408, 403, 404, 487, 488, 500, 503, 600, 603)
 DECISIONS: Final = ("", "busy", "away", "menu", "box", "nothing", "again", "away_gone",
                     "busy_plain", "rubbish")
 
@@ -84,7 +86,7 @@ class Run:
 
     def play(self) -> None:
         """Run it; AssertionError with all that was wrong."""
-        with capture_logs():
+        with capture_logs(), mock.patch.multiple(pin, **CHEAP):
             self.loop.play(self._scene())
         faults = [*self.stage.faults, *self.loop.unhandled]
         if not (self.stage.troubled or self.lost):
@@ -125,6 +127,9 @@ class Run:
             word = desk.word(Reason.CALL_FUNCTIONS, user=caller, record=argument == "record")
         elif kind == "originate":
             desk.originate(TENANT, argument, "user:2", caller)
+            return
+        elif kind == "unsigned":
+            desk.intrude()
             return
         else:
             word = desk.word(Reason.BARRED)
@@ -206,16 +211,31 @@ class Run:
         replaces = (None, other.dialog, None, Dialog("x", "y", "z"), None, leg.dialog)[b % 6]
         leg.refer(("12", "", "13", "", "", "")[b % 6], replaces)
 
+    def do_announce(self, a: int, b: int) -> None:
+        """Somebody who talks with two people connects them (REFER with Replaces)."""
+        found = [(one, two) for one, two in itertools.permutations([
+            (call, side) for call in self.desk.calls.values() for side in call.sides.values()], 2)
+            if one[0] is not two[0] and one[1].user == two[1].user]
+        if found:
+            one, two = (side.leg for _, side in found[a % len(found)])
+            if isinstance(one, FakeLeg) and isinstance(two, FakeLeg):
+                one.refer("", two.dialog)
+
     def do_swap_refers(self, a: int, b: int) -> None:
         """Both ends at once."""
         for leg in [leg for leg in self.stage.legs if leg.state is State.UP][:2 + b % 2]:
             leg.refer("13", None)
 
+    def _name(self, at: int) -> str:
+        name = NAMES[at % len(NAMES)]
+        self.stage.commanded = self.stage.commanded or name == "hang_up"
+        return name
+
     def do_command(self, a: int, b: int) -> None:
         """By the control interface."""
         call = self._call(a // 4)
         question = {"do": "command", "tenant": TENANT, "uid": call.uid if call else "none",
-                    "name": NAMES[b % len(NAMES)], "arguments": ARGUMENTS[a % len(ARGUMENTS)]}
+                    "name": self._name(b), "arguments": ARGUMENTS[a % len(ARGUMENTS)]}
         self.asked.append(asyncio.ensure_future(self.desk.control.asked(question)))
 
     def do_post(self, a: int, b: int) -> None:
@@ -223,7 +243,7 @@ class Run:
         call = self._call(a // 4)
         if call is None:
             return
-        name, arguments = NAMES[b % len(NAMES)], ARGUMENTS[a % len(ARGUMENTS)]
+        name, arguments = self._name(b), ARGUMENTS[a % len(ARGUMENTS)]
         if name == "take" or not isinstance(arguments, dict):
             return
         if name == "give":
@@ -275,6 +295,11 @@ class Run:
         self.asked.append(asyncio.ensure_future(self.desk.control.asked({
             "do": "originate", "tenant": TENANT, "first": ("phones:1", "number:+46701")[b % 2],
             "second": ("user:2", "service:22", "nonsense")[a % 3], "user": a % 3})))
+
+    def do_ask(self, a: int, b: int) -> None:
+        """Somebody looks."""
+        self.asked.append(asyncio.ensure_future(self.desk.control.asked(
+            {"do": ("status", "calls", "what")[a % 3], "tenant": TENANT})))
 
     def do_delete(self, a: int, b: int) -> None:
         """A row is deleted that nothing points at."""

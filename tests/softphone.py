@@ -127,7 +127,7 @@ class Call:
         self.their_sdp = ""
         self.holding = False
         self._version = 0
-        self._branch = ""
+        self.branch = ""
         self._offering = False
 
     # -- what it says -------------------------------------------------------------------------
@@ -164,19 +164,10 @@ class Call:
         phone = self.phone
         self.target = f"sip:{number}@{phone.exchange.settings.domain}"
         self.remote = f"<{self.target}>"
-        sdp = self.description() if offer else ""
-        more = headers
-        for _ in range(2):
-            text, self._branch = self.request("INVITE", sdp, *more)
-            cseq = self.cseq
-            reply = await phone.transact(text, self._branch, "INVITE", self._progress)
-            challenge = next((value for value in reply.all("proxy-authenticate")
-                              if "algorithm=MD5" in value), "")
-            if reply.code != 407 or not phone.secret or not challenge:
-                break
-            more = (*headers, "Proxy-Authorization: " + credentials(
-                challenge, phone.user, phone.secret, "INVITE", self.target, "MD5"))
-        self._take(reply)
+        reply = await phone.ask(self, "INVITE", *headers,
+                                body=self.description() if offer else "")
+        cseq = self.cseq
+        self.take(reply)
         self.code = reply.code
         if reply.code < 300:
             answer = ""
@@ -187,7 +178,8 @@ class Call:
         self.state = "up" if reply.code < 300 else "over"
         phone.news()
 
-    def _progress(self, reply: Message) -> None:
+    def progress(self, reply: Message) -> None:
+        """What comes before the final answer."""
         self.received.append(reply.text)
         self.code = reply.code
         if reply.code > 100:
@@ -196,13 +188,14 @@ class Call:
             self.hear(reply.body)
         if reply.get("rseq") and "100rel" in reply.get("require"):
             kept = self.remote, self.target, self.routes
-            self._take(reply)
+            self.take(reply)
             text, branch = self.request("PRACK", "", f"RAck: {reply.get('rseq')} "
                                                      f"{reply.get('cseq')}")
             self.remote, self.target, self.routes = kept
             self.phone.spawn(self.phone.transact(text, branch, "PRACK"))
 
-    def _take(self, reply: Message) -> None:
+    def take(self, reply: Message) -> None:
+        """A final answer: the dialog that it makes."""
         self.received.append(reply.text)
         if reply.code < 300:
             self.remote = reply.get("to")
@@ -211,7 +204,7 @@ class Call:
     def _acknowledge(self, cseq: int, body: str = "", reply: Message | None = None) -> None:
         text, _ = self.request("ACK", body, cseq=cseq)
         if not self.phone.never_acks:
-            self.phone.acks[self._branch if reply is None else reply.branch] = text
+            self.phone.acks[self.branch if reply is None else reply.branch] = text
             self.phone.send(text)
 
     def respond(self, code: int, phrase: str = "Said", *headers: str, body: str = "",
@@ -260,18 +253,19 @@ class Call:
 
     async def cancel(self) -> int:
         """CANCEL of our INVITE; the answer to the CANCEL."""
-        found = re.search(r"CSeq: (\d+) INVITE", self.phone.sent[self._branch])
+        found = re.search(r"CSeq: (\d+) INVITE", self.phone.sent[self.branch])
         assert found
-        text = self.phone.sent[self._branch].split("\r\n\r\n")[0]
+        text = self.phone.sent[self.branch].split("\r\n\r\n")[0]
         lines = [line.replace(" INVITE", " CANCEL") if line.startswith("CSeq") else line
                  for line in text.split("\r\n")
                  if not line.startswith(("Content-", "Proxy-Auth", "Contact"))]
         lines[0] = lines[0].replace("INVITE", "CANCEL", 1)
-        reply = await self.phone.transact(self.phone.write(lines, ""), self._branch, "CANCEL")
+        reply = await self.phone.transact(self.phone.write(lines, ""), self.branch, "CANCEL")
         return reply.code
 
     async def hang_up(self, *headers: str) -> int:
         """Whatever ends it: BYE, CANCEL or a refusal."""
+        self.media.to = 0  # its port may be another call's in a moment
         if self.state == "up":
             self.state = "over"
             return await self.ask("BYE", "", *headers)
@@ -284,7 +278,11 @@ class Call:
         return 0
 
     async def reinvite(self, sdp: str) -> int:
-        """A re-INVITE; what it was answered."""
+        """A re-INVITE; what it was answered. One that overtook the ACK before it is repeated."""
+        code = await self._reinvite(sdp)
+        return await self._reinvite(sdp) if code == 500 else code
+
+    async def _reinvite(self, sdp: str) -> int:
         text, branch = self.request("INVITE", sdp)
         cseq, self._offering = self.cseq, True
         try:
@@ -420,7 +418,7 @@ class Call:
                 self.respond(487, "Request Terminated")
         elif method == "BYE":
             over = self.state == "over"
-            self.state = "over"
+            self.state, self.media.to = "over", 0
             phone.reply(request, 481 if over and not self.acknowledged else 200, "OK")
         elif method in ("INVITE", "UPDATE"):
             self._offered(request)
@@ -453,16 +451,28 @@ class Call:
 
 
 class Watching:
-    """A subscription and the states that it was told."""
+    """A subscription and the states that it was told; over: the last NOTIFY was."""
 
-    def __init__(self, phone: "Endpoint") -> None:
-        self.phone = phone
+    def __init__(self, phone: "Endpoint", event: str) -> None:
+        self.phone, self.event = phone, event
+        self.dialog = Call(phone)
+        self.code = 0
+        self.over = False
         self.states: list[str] = []
         self.bodies: list[str] = []
+
+    async def subscribe(self, expires: int = 300) -> None:
+        """The first time, or a refresh, or with 0 the end."""
+        headers = (f"Event: {self.event}", f"Expires: {expires}")
+        reply = await self.phone.ask(self.dialog, "SUBSCRIBE", *headers)
+        self.code = reply.code
+        if reply.code < 300:
+            self.dialog.take(reply)
 
     def told(self, request: Message) -> None:
         """A NOTIFY."""
         self.bodies.append(request.body)
+        self.over = request.get("subscription-state").startswith("terminated")
         found = re.search(r"<state[^>]*>(\w+)</state>", request.body)
         self.states.append(found[1] if found else "idle")
 
@@ -536,24 +546,32 @@ class Endpoint(asyncio.DatagramProtocol):
             raise AssertionError(f"nobody calls {self.name}") from None
 
     async def subscribe(self, event: str, about: str, expires: int = 300) -> Watching:
-        """Watch a line or a mailbox."""
-        call, watching = Call(self), Watching(self)
-        call.target = f"sip:{about}@{self.exchange.settings.domain}"
-        call.remote = f"<{call.target}>"
-        self._watching[call.call_id] = watching
-        headers = [f"Event: {event}", f"Expires: {expires}"]
-        text, branch = call.request("SUBSCRIBE", "", *headers)
-        reply = await self.transact(text, branch, "SUBSCRIBE")
-        challenge = next((value for value in reply.all("proxy-authenticate")
-                          if "algorithm=MD5" in value), "")
-        if challenge:
-            text, branch = call.request(
-                "SUBSCRIBE", "", *headers, "Proxy-Authorization: " + credentials(
-                    challenge, self.user, self.secret, "SUBSCRIBE", call.target, "MD5"))
-            reply = await self.transact(text, branch, "SUBSCRIBE")
-        assert reply.code in (200, 202), reply.text
-        await self.until(lambda: watching.states, "a first NOTIFY")
+        """Watch a line or a mailbox: once the exchange has told its state, or refused."""
+        watching = Watching(self, event)
+        watching.dialog.target = f"sip:{about}@{self.exchange.settings.domain}"
+        watching.dialog.remote = f"<{watching.dialog.target}>"
+        self._watching[watching.dialog.call_id] = watching
+        await watching.subscribe(expires)
+        if watching.code < 300:
+            await self.until(lambda: watching.states, "a first NOTIFY")
         return watching
+
+    async def ask(self, call: Call, method: str, *headers: str, body: str = "") -> Message:
+        """A request with the credentials that it is asked for; its final answer."""
+        more = headers
+        for _ in range(2):
+            text, branch = call.request(method, body, *more)
+            call.branch = branch
+            reply = await self.transact(text, branch, method, call.progress)
+            asked = "www" if reply.code == 401 else "proxy"
+            challenge = next((value for value in reply.all(f"{asked}-authenticate")
+                              if "algorithm=MD5" in value), "")
+            if reply.code not in (401, 407) or not self.secret or not challenge:
+                break
+            name = "Authorization" if reply.code == 401 else "Proxy-Authorization"
+            more = (*headers, f"{name}: " + credentials(
+                challenge, self.user, self.secret, method, call.target, "MD5"))
+        return reply
 
     # -- transport ----------------------------------------------------------------------------
 
@@ -707,16 +725,7 @@ class Softphone(Endpoint):
         await super().__aenter__()
         call = Call(self)
         call.target, call.remote = f"sip:{self.exchange.settings.domain}", f"<{self.uri}>"
-        more: tuple[str, ...] = ()
-        for _ in range(2):
-            text, branch = call.request("REGISTER", "", "Expires: 600", *more)
-            reply = await self.transact(text, branch, "REGISTER")
-            challenge = next((value for value in reply.all("www-authenticate")
-                              if "algorithm=MD5" in value), "")
-            if reply.code != 401:
-                break
-            more = ("Authorization: " + credentials(challenge, self.user, self.secret,
-                                                    "REGISTER", call.target, "MD5"),)
+        reply = await self.ask(call, "REGISTER", "Expires: 600")
         assert reply.code == 200, reply.text
         return self
 
@@ -748,7 +757,7 @@ def _gist(text: str) -> str:
     """A message in a line."""
     message = Message(text)
     return (f"{message.start[:70]} | {message.get('cseq')} | {message.get('call-id')[:12]}"
-            + (" | sdp" if message.body else ""))
+            + (f" | {message.body[:24].strip()!r}" if message.body else ""))
 
 
 __all__ = ["Call", "Carrier", "Endpoint", "Message", "Softphone", "Voice", "Watching",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.fakes import Policy
 from tests.machines import DECISIONS, DIALLED, REFUSALS, Event, Plan, Run
 
-EXAMPLES: Final = int(os.environ.get("VAXEL_EXAMPLES", "300"))
+EXAMPLES: Final = int(os.environ.get("VAXEL_EXAMPLES", "150"))
 SETTINGS: Final = settings(
     max_examples=EXAMPLES, deadline=None, print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -74,7 +74,8 @@ def of_service(number: int) -> tuple[str, ...]:
 COMPANY: Final = ("functions||1", "functions||2")
 MACHINES: Final[dict[str, Machine]] = {
     "message": Machine(of_service(21) + of_service(28), TALK),
-    "menu": Machine(of_service(22), (*COMMON, "key", "key", "flood", "delete", "pick_up", "tone")),
+    "menu": Machine(of_service(22) + of_service(31),
+                    (*COMMON, "key", "key", "flood", "delete", "pick_up", "tone")),
     "referral": Machine(("away|1", "away|2|3", "away|4", "away|99"),
                         (*COMMON, "key", "key", "pick_up")),
     "deposit": Machine(of_service(23) + of_service(29) + of_service(30),
@@ -87,10 +88,11 @@ MACHINES: Final[dict[str, Machine]] = {
     "record_prompt": Machine((*of_service(27), "code|*92*31|1"), (*COMMON, "key", "key", "flood")),
     "busy": Machine(("functions||0", "functions||3"),
                     (*COMMON, "key", "key", "busy", "pick_up", "refuse", "dial"),
-                    (Policy("refuse", 0.5, 486, 2, "busy"),)),
+                    (Policy("refuse", 0.5, 486, 2, "busy"),), (Event(0.3, "busy", 1),)),
     "dialling": Machine(("functions||0", "functions||3", "functions|late|1", "originate|phones:1|1",
-                         "originate|number:+46701234567", "bad"),
-                        (*COMMON, "pick_up", "refuse", "early", "busy", "dial", "key")),
+                         "originate|number:+46701234567", "bad", "unsigned"),
+                        (*COMMON, "pick_up", "refuse", "early", "busy", "dial", "key", "originate",
+                         "ask")),
     "conversation": Machine((*COMPANY, "functions||0", "functions|record|1"), TALK, (ANSWERS,)),
     "consult": Machine(COMPANY, THIRD, (ANSWERS, THIRD_ANSWERS), (Event(1.0, "code", 0, 1),)),
     "three": Machine(COMPANY, THIRD, (ANSWERS, THIRD_ANSWERS, ANSWERS),
@@ -100,8 +102,9 @@ MACHINES: Final[dict[str, Machine]] = {
     "camped": Machine(COMPANY, (*TALK, "busy", "busy", "wait", "refuse"), (ANSWERS,),
                       (Event(1.0, "busy", 3), Event(1.0, "code", 0, 7))),
     "two_calls": Machine(COMPANY, (
-        "arrive", "dial", "dial", "refer", "refer", "code", "hang", "hold", "wait", "pick_up",
-        "swap_refers", "command", "wait_code"), (ANSWERS, THIRD_ANSWERS, ANSWERS),
+        "arrive", "dial", "dial", "announce", "announce", "refer", "code", "hang", "hold", "wait",
+        "pick_up", "swap_refers", "command", "wait_code", "originate", "ask"),
+        (ANSWERS, THIRD_ANSWERS, ANSWERS),
         (Event(1.0, "arrive", 1), Event(1.0, "wait"))),
 }
 

@@ -2,7 +2,9 @@
 and what the caller hears."""
 
 import asyncio
+import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 
@@ -508,3 +510,180 @@ async def test_referral_offers_choices(exchange: Exchange, company: Company,
             await called.ended()
 
         await asyncio.gather(voicemail(), person("2", b), person("0", c))
+
+
+# -- somebody who is busy (Q12) ----------------------------------------------------------------
+
+@real
+async def test_waiting_for_somebody_busy(exchange: Exchange, company: Company,
+                                         trunk: Lines) -> None:
+    anna, bo = company.telephone("101", call_functions=True), company.telephone("102")
+    number = company.main(to(menu(company, prompt(company, 400, 5), {"1": user(anna)})))
+    async with Softphone(exchange, anna) as a, Softphone(exchange, bo, 800) as b, \
+            trunk.carrier(exchange) as carrier:
+        hers = await b.dial("101")
+        first = await incoming(a)
+        first.answer()
+        await talk(hers, first)
+
+        async def waiting(dialled: str, key: str) -> Call:
+            line = await carrier.dial(dialled)
+            if key:
+                await line.hears(400)
+                line.press(key)
+            await says(line, phrase("busy_wait_offer"))
+            line.press("1")
+            await says(line, phrase("camped"))
+            return line
+
+        async def nothing_chosen() -> None:
+            line = await carrier.dial(company.e164(101))
+            await says(line, phrase("busy_wait_offer"), first_s=3)
+            line.press("7")
+            await says(line, phrase("goodbye"))
+            await line.ended()
+
+        by_number, by_menu, _ = await asyncio.gather(
+            waiting(company.e164(101), ""), waiting(number, "1"), nothing_chosen())
+        await by_menu.hang_up()
+        await hers.hang_up()
+        called = await incoming(a)
+        called.answer()
+        await talk(by_number, called)
+        await called.hang_up()
+        await by_number.ended()
+
+
+@real
+async def test_being_called_back_by_somebody_busy(exchange: Exchange, company: Company,
+                                                  trunk: Lines) -> None:
+    company.client.post("/routes", {"tenant": company.id, "trunk": trunk.trunk})
+    anna, bo, cia = (company.telephone(extension, call_functions=extension == "101")
+                     for extension in ("101", "102", "103"))
+    async with Softphone(exchange, anna) as a, Softphone(exchange, bo, 800) as b, \
+            Softphone(exchange, cia, 1000) as c, trunk.carrier(exchange) as carrier:
+        hers = await b.dial("101")
+        first = await incoming(a)
+        first.answer()
+        await talk(hers, first)
+
+        async def chosen(line: Call) -> None:
+            await says(line, phrase("busy_wait_offer"), first_s=3)
+            line.press("2")
+            await says(line, phrase("will_call_back"))
+            await line.ended()
+
+        await asyncio.gather(chosen(await c.dial("101")),
+                             chosen(await carrier.dial(company.e164(101))))
+        await hers.hang_up()
+        # Both wait for her, so one of them is called first, and the other when she is free again.
+        for _ in range(2):
+            rings = [asyncio.ensure_future(incoming(one, 15)) for one in (c, carrier)]
+            done, pending = await asyncio.wait(rings, return_when="FIRST_COMPLETED")
+            back = done.pop().result()
+            for other in pending:
+                other.cancel()
+            back.answer()
+            called = await incoming(a)
+            called.answer()
+            await talk(back, called)
+            await called.hang_up()
+            await back.ended()
+
+
+# -- hanging up and being killed ---------------------------------------------------------------
+
+@real
+async def test_hanging_up_in_every_state(exchange: Exchange, company: Company,
+                                         trunk: Lines) -> None:
+    company.client.post("/routes", {"tenant": company.id, "trunk": trunk.trunk})
+    anna, bo = company.telephone("101", name="Anna Ek"), company.telephone("102")
+    dead = company.telephone("103", colleague=user(bo))
+    long, short = prompt(company, 400, 30), prompt(company, 500, 0.5)
+    before = await faults(exchange)
+    company.presence(dead, company.activity("lunch", code="1"))
+    box = service(company, "mailbox", user=anna.user, pin="2947", greeting="own", prompt=short)
+    ends = {
+        "message": (message(company, long), "", 400),
+        "menu": (menu(company, long, {"1": user(bo)}), "", 400),
+        "waiting for a key": (menu(company, short, {"1": user(bo)}, first_digit_s=9), "", 500),
+        "waiting for more": (menu(company, short, {"1": user(bo)}, extensions=True,
+                                  inter_digit_s=9), "1", 500),
+        "a wrong key": (menu(company, short, {"1": user(bo)}), "9", 500),
+        "ringing": (menu(company, short, {"1": user(bo)}, first_digit_s=9), "1", 500),
+        "busy tone": (menu(company, short, {"1": {"kind": "busy"}}, first_digit_s=9), "1", 500),
+        "asking a number": (service(company, "callback_menu", prompt=short), "", 500),
+        "keying a number": (service(company, "callback_menu", prompt=short), "07012", 500),
+        "confirming": (service(company, "callback_menu", prompt=short), "0701234567#", 500),
+        "kept": (service(company, "callback_menu", prompt=short), "0701234567#1", 500),
+        "a greeting": (box, "", 500), "a message": (box, "#", 500), "its end": (box, "##", 500),
+        "access": (service(company, "mailbox_access"), "", 0),
+        "PIN": (service(company, "mailbox_access"), "101#29", 0),
+        "wrong PIN": (service(company, "mailbox_access"), "101#1111#", 0),
+        "own messages": (service(company, "mailbox_access"), "101#2947#", 0),
+        "no messages": (service(company, "mailbox_access"), "101#2947#1", 0),
+        "not allowed": (service(company, "presence_menu"), "", 0),
+        "not allowed either": (service(company, "record_prompt", prompt=short), "", 0),
+    }
+    async with Softphone(exchange, anna) as a, Softphone(exchange, bo, 800), \
+            trunk.carrier(exchange) as carrier:
+        async def one(number: str, keys: str, hz: int, wait_s: float) -> None:
+            line = await carrier.dial(number)
+            await line.answered()
+            if hz:
+                await line.hears(hz, for_s=0.15)
+            for key in keys:
+                await line.info(key)
+            await asyncio.sleep(wait_s)
+            await line.hang_up()
+
+        async def inside(dialled: str, keys: str, wait_s: float) -> None:
+            line = await a.dial(dialled)
+            await line.answered()
+            for key in keys:
+                await line.info(key)
+            await asyncio.sleep(wait_s)
+            await line.hang_up()
+
+        numbers = [(company.main(to(id_), place), keys, hz)
+                   for place, (id_, keys, hz) in enumerate(ends.values())]
+        for wait_s in (0.0, 0.6, 2.0):  # each state's words, what follows them, and after those
+            await asyncio.gather(
+                *(one(number, keys, hz, wait_s) for number, keys, hz in numbers),
+                *(one(company.e164(103), keys, 0, wait_s) for keys in ("", "2")))
+            await asyncio.gather(*(inside(dialled, keys, wait_s) for dialled, keys in (
+                ("*98", ""), ("*98", "1"), ("*98", "3"), ("*90", ""), ("*90", "1"), ("*90", "12"),
+                (f"*92*{short}", ""), ("*23*1", ""), ("#23", ""), ("*21*102", ""), ("#21", ""))))
+        line = await carrier.dial(numbers[0][0])  # cancelled, or hung up on at once
+        await asyncio.sleep(0)
+        await line.hang_up()
+    after = await faults(exchange)
+    for fault in ("script_failed", "prompt_failed", "media_failed", "recording_failed"):
+        assert after[fault] == before[fault], after
+
+
+def test_the_prompt_is_heard_again_when_rtpengine_was_killed() -> None:
+    with Exchange() as own:
+        trunk, company = lines(own, "127.0.0.44"), own.company()
+        anna = company.telephone("101")
+        number = company.main(to(menu(company, prompt(company, 400, 60), {"1": user(anna)})))
+
+        async def inside() -> None:
+            async with Softphone(own, anna) as a, trunk.carrier(own) as carrier:
+                line = await carrier.dial(number)
+                await line.hears(400)
+                (engine,) = own.pids("rtpengine")
+                os.kill(engine, signal.SIGKILL)
+                killed = time.monotonic()
+                await soon(lambda: line.moved, "a re-INVITE", 8)
+                await line.hears(400)
+                assert time.monotonic() - killed < 6
+                line.press("1")
+                called = await incoming(a)
+                called.answer()
+                await talk(line, called)
+                await line.hang_up()
+                await called.ended()
+
+        asyncio.run(asyncio.wait_for(inside(), 60))
+        at_rest(own)

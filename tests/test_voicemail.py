@@ -76,7 +76,7 @@ class Box:
 
     async def stays_empty(self) -> None:
         """Nothing was kept, and nothing is still to come."""
-        await soon(lambda: not self.messages("recording"), "what is recorded to be dealt with", 12)
+        await soon(lambda: not self.messages("recording"), f"an end of {self.messages()}", 12)
         assert not self.messages()
 
     def sound(self, uid: str) -> tuple[np.ndarray, int]:
@@ -253,7 +253,7 @@ async def test_listening_from_ones_own_telephone(exchange: Exchange, company: Co
         line = await a.dial("*98")
         await says(line, words.messages(3, 0, LANGUAGE))
         line.press("1")  # the newest first
-        await line.hears(VOICE)
+        await line.hears(VOICE, seconds=20)
         line.press("2")
         await says(line, phrase("message_saved"))
         await soon(lambda: box.messages("saved"), "a saved message")
@@ -301,7 +301,7 @@ async def test_listening_with_extension_and_pin(exchange: Exchange, company: Com
 
         async def right() -> None:
             line = await carrier.dial(access)
-            await says(line, phrase("ask_pin"), first_s=1)
+            await says(line, phrase("ask_extension"), first_s=1)
             line.press("101#2947#")
             await says(line, words.messages(1, 0, LANGUAGE))
             line.press("1")
@@ -318,7 +318,7 @@ async def test_listening_with_extension_and_pin(exchange: Exchange, company: Com
         before = (await faults(exchange))["pin_wrong"]
         await asyncio.gather(wrong("101#1111#", "101#2948#", "101*29#"),
                              wrong("101#0000#", "101##", "101#29471#"),
-                             wrong("199#2947#", "#2947#", "*#"))
+                             wrong("199#2947#", "#2947#", "*#1#"))
         assert (await faults(exchange))["pin_wrong"] == before + 6
         await wrong("101#2947#", "101#2947#", "101#2947#")
 
@@ -381,3 +381,72 @@ async def test_the_lamp_goes_on_and_off(exchange: Exchange, company: Company,
         await shows("Messages-Waiting: yes", "1/0")
         company.client.call("DELETE", f"{box.path}/{saved}")
         await shows("Messages-Waiting: no", "0/0")
+
+
+# -- what is sent, and what survives (R5) ------------------------------------------------------
+
+def test_mail_webhook_and_a_kill_in_the_middle_of_a_message() -> None:
+    mailer, hooks = Mailer(), Hooks()
+    with Exchange(smtp_host="127.0.0.1", smtp_port=mailer.port, mail_from="pbx@example.com",
+                  webhooks_to_private=True) as own:
+        try:
+            asyncio.run(asyncio.wait_for(_sent(own, mailer, hooks), 60))
+            at_rest(own)
+            asyncio.run(asyncio.wait_for(_killed(own), 60))
+            at_rest(own, 15)
+        finally:
+            mailer.controller.stop()
+            hooks.server.shutdown()
+
+
+async def _sent(own: Exchange, mailer: Mailer, hooks: Hooks) -> None:
+    trunk, company = lines(own, "127.0.0.45"), own.company()
+    anna = company.telephone("101", name="Anna Ek")
+    tone = prompt(company, 500, 0.5)
+    told = {"email": ["anna@example.com"], "webhook": f"http://127.0.0.1:{hooks.port}/200"}
+    box = Box(company, user=anna.user, greeting="own", prompt=tone, name="Annas låda", **told)
+    ask = service(company, "callback_menu", prompt=tone, **told)
+    numbers = company.main(to(box.id)), company.main(to(ask), 1)
+    async with trunk.carrier(own) as carrier:
+        async def wants_to_be_called() -> None:
+            line = await carrier.dial(numbers[1])
+            await line.hears(500)
+            line.press("0701234567#")
+            await says(line, phrase("callback_confirm", number="0701234567"), first_s=2)
+            line.press("1")
+            await says(line, phrase("callback_saved"))
+            await line.ended()
+
+        await asyncio.gather(leave(await carrier.dial(numbers[0])), wants_to_be_called())
+    await soon(lambda: len(mailer.got) == 2 and len(hooks.got) == 2, "two mails, two calls", 15)
+    by_event = {body["event"]: body for _, _, body in hooks.got}
+    assert by_event["voice_message"]["number"] == CALLER
+    assert by_event["voice_message"]["duration_s"] >= 1
+    assert by_event["callback_request"]["number"] == "0701234567"
+    (letter,) = [letter for _, _, letter in mailer.got if "Röstmeddelande" in letter["Subject"]]
+    (attached,) = letter.iter_attachments()
+    samples, _ = soundfile.read(io.BytesIO(attached.get_content()), dtype="int16")
+    assert tones(samples.astype(float)) == {VOICE}
+    assert any("Ring upp" in letter["Subject"] for _, _, letter in mailer.got)
+
+
+async def _killed(own: Exchange) -> None:
+    trunk, company = lines(own, "127.0.0.46"), own.company()
+    anna = company.telephone("101")
+    box = Box(company, user=anna.user, greeting="own", prompt=prompt(company, 500, 0.5))
+    number = company.main(to(box.id))
+    async with trunk.carrier(own) as carrier:
+        line = await carrier.dial(number)
+        await line.answered()
+        line.press("#")
+        await line.hears(1000, for_s=0.2)
+        await line.silent()
+        await asyncio.sleep(2)
+        processes = own.pids("callcontrol.process")
+        assert len(processes) == 2
+        for process in processes:  # whichever has the call
+            os.kill(process, signal.SIGKILL)
+        await line.ended(15)  # the keeper ends it
+    (found,) = await box.holds(1)
+    assert found["duration_ms"] >= 1800
+    assert VOICE in tones(box.sound(found["uid"])[0])

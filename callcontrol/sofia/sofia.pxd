@@ -144,3 +144,6 @@ cdef extern from "<sofia-sip/su_wait.h>" nogil:
 
 cdef extern from "<sofia-sip/sip_header.h>" nogil:
     int sip_has_feature(const sip_supported_t *, const char *)
+
+cdef extern from "<sofia-sip/sip_status.h>" nogil:
+    const char *sip_status_phrase(int)

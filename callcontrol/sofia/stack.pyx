@@ -139,7 +139,6 @@ cdef struct Command:
     int n
     int tag[12]
     size_t at[12]          # of a text in `data`, or the number itself
-    size_t phrase
     size_t size
     char data[1]
 
@@ -310,7 +309,7 @@ cdef class Stack:
     def stop(self):
         """End all calls and the thread; the caller drains until it has ended."""
         if self.started:
-            self._send(STOP, NULL, 0, "", ())
+            self._send(STOP, NULL, 0, ())
 
     def join(self, timeout=None):
         """Wait for the thread; True when it has ended."""
@@ -336,27 +335,27 @@ cdef class Stack:
         leg.number = number
         self.outgoing += 2
         try:
-            self._send(INVITE, leg, 0, "", tags)
+            self._send(INVITE, leg, 0, tags)
         except BaseException:
             free(leg)
             raise
         self.legs[number] = <intptr_t>leg
         return number
 
-    def send(self, int op, uint64_t number, int status=0, str phrase="", tuple tags=()):
+    def send(self, int op, uint64_t number, int status=0, tuple tags=()):
         """A command for a leg; ValueError when it is not there (any more)."""
         cdef object found = self.legs.get(number)
         if found is None:
             raise ValueError(f"no leg {number}")
-        self._send(op, <Leg *><intptr_t>found, status, phrase, tags)
+        self._send(op, <Leg *><intptr_t>found, status, tags)
 
     def destroy(self, uint64_t number):
         """Forget the leg; what it still has going on is ended by the stack. Twice is once."""
         cdef object found = self.legs.pop(number, None)
         if found is not None:
-            self._send(DESTROY, <Leg *><intptr_t>found, 0, "", ())
+            self._send(DESTROY, <Leg *><intptr_t>found, 0, ())
 
-    cdef int _send(self, int op, Leg *leg, int status, str phrase, tuple tags) except -1:
+    cdef int _send(self, int op, Leg *leg, int status, tuple tags) except -1:
         cdef Py_ssize_t size = 0
         cdef size_t total
         cdef const char *text
@@ -366,8 +365,7 @@ cdef class Stack:
         cdef uint64_t one = 1
         if len(tags) > MAX_TAGS:
             raise ValueError("too many headers")
-        PyUnicode_AsUTF8AndSize(phrase, &size)
-        total = size + 1
+        total = 1
         for tag, value in tags:
             if <int>tag < FIRST_NUMBER:
                 PyUnicode_AsUTF8AndSize(value, &size)
@@ -380,9 +378,7 @@ cdef class Stack:
         command.op = op
         command.leg = leg
         command.status = status
-        text = PyUnicode_AsUTF8AndSize(phrase, &size)
-        memcpy(command.data, text, size)
-        at = size + 1
+        at = 0
         for tag, value in tags:
             command.tag[command.n] = tag
             if <int>tag < FIRST_NUMBER:
@@ -423,6 +419,7 @@ cdef class Stack:
             command = next
 
     cdef void one(self, Command *command) noexcept nogil:
+        """Sofia copies the tags, but of an answer's phrase it keeps the pointer: it gets its own."""
         cdef tagi_t tags[13]
         cdef int i
         cdef Leg *leg = command.leg
@@ -447,12 +444,13 @@ cdef class Stack:
         if op == INVITE:
             nua_invite(nh, tag_next, <tag_value_t>&tags[0])
         elif op == RESPOND and leg.request != NULL:
-            nua_respond(nh, command.status, command.data, nutag_with,
+            nua_respond(nh, command.status, sip_status_phrase(command.status), nutag_with,
                         <tag_value_t>leg.request, tag_next, <tag_value_t>&tags[0])
             msg_destroy(leg.request)
             leg.request = NULL
         elif op == RESPOND:
-            nua_respond(nh, command.status, command.data, tag_next, <tag_value_t>&tags[0])
+            nua_respond(nh, command.status, sip_status_phrase(command.status), tag_next,
+                        <tag_value_t>&tags[0])
         elif op == BYE:
             nua_bye(nh, tag_next, <tag_value_t>&tags[0])
         elif op == CANCEL:

@@ -161,26 +161,26 @@ class Leg:
         if self.state is not State.CALLING or not self.called:
             return
         if sdp is None:
-            self._stack.send(Op.RESPOND, self.number, 180, "Ringing")
+            self._stack.send(Op.RESPOND, self.number, 180)
         else:
-            self._stack.send(Op.RESPOND, self.number, 183, "Session Progress",
-                             (*_body(sdp), (Tag.EARLY_MEDIA, int(self.reliable))))
+            self._stack.send(Op.RESPOND, self.number, 183, (
+                *_body(sdp), (Tag.EARLY_MEDIA, int(self.reliable))))
 
     def answer(self, sdp: str) -> None:
         """Answer the caller."""
         if self.state is State.CALLING and self.called:
             self.state = State.UP
-            self._stack.send(Op.RESPOND, self.number, 200, "OK", _body(sdp))
+            self._stack.send(Op.RESPOND, self.number, 200, _body(sdp))
 
     def accept(self, sdp: str) -> None:
         """Answer what was Offered."""
         if self.state is State.UP:
-            self._stack.send(Op.RESPOND, self.number, 200, "OK", _body(sdp))
+            self._stack.send(Op.RESPOND, self.number, 200, _body(sdp))
 
     def reject_offer(self, code: int) -> None:
         """Do not take what was Offered; the call goes on as it was."""
         if self.state is State.UP:
-            self._stack.send(Op.RESPOND, self.number, code, PHRASES.get(code, "Rejected"))
+            self._stack.send(Op.RESPOND, self.number, code)
 
     def hang_up(self, code: int = 480, reason: str = "") -> None:
         """End it, whatever it is at: refuse with the code, cancel, or BYE. Twice is once."""
@@ -191,11 +191,11 @@ class Leg:
             self._reply.set_exception(OfferRefused(481))
         why = ((Tag.REASON, reason),) if reason else ()
         if before is State.UP:
-            self._stack.send(Op.BYE, self.number, 0, "", why)
+            self._stack.send(Op.BYE, self.number, 0, why)
         elif self.called:
-            self._stack.send(Op.RESPOND, self.number, code, PHRASES.get(code, "Failed"), why)
+            self._stack.send(Op.RESPOND, self.number, code, why)
         else:
-            self._stack.send(Op.CANCEL, self.number, 0, "", why)
+            self._stack.send(Op.CANCEL, self.number, 0, why)
         self._agent.forget_later(self)
 
     async def offer(self, sdp: str) -> str:
@@ -205,7 +205,7 @@ class Leg:
             if self.state is not State.UP or self._reply is not None:
                 raise OfferRefused(481 if self.state is not State.UP else 491)
             self._reply = asyncio.get_running_loop().create_future()
-            self._stack.send(Op.INVITE, self.number, 0, "", _body(sdp))
+            self._stack.send(Op.INVITE, self.number, 0, _body(sdp))
             try:
                 async with asyncio.timeout(OFFER_S):
                     reply = await self._reply
@@ -226,7 +226,7 @@ class Leg:
         """How far the transfer that it asked for has come (RFC 3515 section 2.4.4)."""
         if self.state is not State.UP:
             return
-        self._stack.send(Op.NOTIFY, self.number, 0, "", (
+        self._stack.send(Op.NOTIFY, self.number, 0, (
             (Tag.NEW_SUBSCRIPTION, 1), (Tag.EVENT, f"refer;id={cseq}"),
             (Tag.SUBSTATE, 3 if last else 2),
             (Tag.SUBSCRIPTION, "terminated;reason=noresource" if last else "active;expires=60"),
@@ -250,7 +250,7 @@ class Leg:
         elif kind == Kind.CANCELLED:
             self._over(Ended(cancelled=True))
         elif kind == Kind.ACKED:
-            self._named(record)  # only now is our tag known
+            self._named(record, True)  # of a call to us, only now is our tag known
             self.on(Confirmed(_sdp(record)))
         elif kind in (Kind.INVITED, Kind.UPDATED):
             self.on(Offered(_sdp(record)))
@@ -278,7 +278,7 @@ class Leg:
                 self.on(Progress(status, _sdp(record)))
         elif status < 300:
             self.state = State.UP
-            self._named(record)
+            self._named(record, False)
             self.on(Answered(_sdp(record) or "", *_answerer(record.text[Text.ANSWERER] or "")))
         else:
             self.state = State.OVER
@@ -286,10 +286,12 @@ class Leg:
                             record.text[Text.DECISION] or ""))
             self._agent.forget(self)
 
-    def _named(self, record: Record) -> None:
+    def _named(self, record: Record, theirs: bool) -> None:
+        """By a request of theirs or the answer to one of ours."""
         text = record.text
-        tags = (text[Text.TO_TAG] or "", text[Text.FROM_TAG] or "")
-        local, remote = tags if self.called else (tags[1], tags[0])
+        local, remote = text[Text.FROM_TAG] or "", text[Text.TO_TAG] or ""
+        if theirs:
+            local, remote = remote, local
         self._agent.rename(self, Dialog(text[Text.CALL_ID] or "", local, remote))
 
     def _over(self, event: Ended) -> None:
@@ -381,7 +383,7 @@ class UserAgent:
         leg = Leg(self, record.leg, True)
         self._legs[leg.number] = leg
         leg.reliable = record.reliable
-        leg._named(record)
+        leg._named(record, True)
         text = record.text
         replaces = Dialog(text[Text.REPLACES_ID] or "", text[Text.REPLACES_TO] or "",
                           text[Text.REPLACES_FROM] or "") if text[Text.REPLACES_ID] else None
@@ -436,12 +438,11 @@ class Subscription:
     def accept(self, event: str, expires_s: int) -> None:
         """Take it for so long."""
         self.event = event
-        self._agent.stack.send(Op.RESPOND, self.number, 200, "OK",
-                               ((Tag.EXPIRES, str(expires_s)),))
+        self._agent.stack.send(Op.RESPOND, self.number, 200, ((Tag.EXPIRES, str(expires_s)),))
 
     def refuse(self, code: int) -> None:
         """Do not take it."""
-        self._agent.stack.send(Op.RESPOND, self.number, code, PHRASES.get(code, "Refused"))
+        self._agent.stack.send(Op.RESPOND, self.number, code)
         self.end()
 
     def notify(self, body: str, body_type: str, left_s: int) -> None:
@@ -449,7 +450,7 @@ class Subscription:
         if self.over:
             return
         state = f"active;expires={left_s}" if left_s > 0 else "terminated;reason=timeout"
-        self._agent.stack.send(Op.NOTIFY, self.number, 0, "", (
+        self._agent.stack.send(Op.NOTIFY, self.number, 0, (
             (Tag.EVENT, self.event), (Tag.SUBSTATE, 2 if left_s > 0 else 3),
             (Tag.SUBSCRIPTION, state), (Tag.CONTENT_TYPE, body_type), (Tag.PAYLOAD, body)))
 
@@ -513,11 +514,3 @@ def _replaces(headers: str) -> Dialog | None:
         return Dialog(call_id.strip(), tags.get("to-tag", ""), tags.get("from-tag", ""))
     return None
 
-
-PHRASES: Final = {
-    302: "Moved Temporarily", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
-    408: "Request Timeout", 480: "Temporarily Unavailable", 481: "Call Does Not Exist",
-    486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 489: "Bad Event",
-    491: "Request Pending", 500: "Server Internal Error", 503: "Service Unavailable",
-    600: "Busy Everywhere", 603: "Decline",
-}

@@ -1,0 +1,223 @@
+"""Lamps (P4): the line state of every colleague in the API, and as telephones are told of it by
+SUBSCRIBE (RFC 4235), through everything that becomes of a call."""
+
+import asyncio
+import re
+
+import pytest
+
+from tests.people import People, both, scene, take, wait_for
+from tests.softphone import Softphone, Watching
+
+
+async def watch(people: People, *extensions: str) -> tuple[Softphone, list[Watching]]:
+    """A telephone with a key for each of these colleagues."""
+    attendant = await people.phone("105")
+    return attendant, [await attendant.subscribe("dialog", one) for one in extensions]
+
+
+def changes(lamp: Watching) -> list[str]:
+    """The states that it has shown, in order."""
+    return [state for index, state in enumerate(lamp.states)
+            if index == 0 or state != lamp.states[index - 1]]
+
+
+@pytest.mark.parametrize("functions", [True, False])
+@scene
+async def test_a_plain_call(people: People, functions: bool) -> None:
+    """Whether or not call control carries it."""
+    anna = await people.phone("101", functions=functions)
+    bo = await people.phone("102", functions=functions)
+    _, (anna_lamp, bo_lamp) = await watch(people, "101", "102")
+    assert anna_lamp.states == bo_lamp.states == ["idle"]
+    line = await bo.dial("101")
+    call = await anna.incoming()
+    call.ring()
+    await anna_lamp.sees("early")
+    await people.lines(_101="ringing", _102="in_call")
+    call.answer()
+    await line.answered()
+    await anna_lamp.sees("confirmed")
+    await bo_lamp.sees("confirmed")
+    await people.lines(_101="in_call", _102="in_call")
+    await line.hang_up()
+    await call.ended()
+    for lamp in (anna_lamp, bo_lamp):
+        await lamp.sees("idle")
+    assert changes(anna_lamp) == ["idle", "early", "confirmed", "idle"]
+
+
+@scene
+async def test_a_call_that_is_not_answered(people: People) -> None:
+    anna, bo = await people.phone("101"), await people.phone("102")
+    _, lamps = await watch(people, "101", "102")
+    line = await bo.dial("101")
+    call = await anna.incoming()
+    call.ring()
+    await lamps[0].sees("early")
+    await line.hang_up()
+    await call.ended()
+    for lamp in lamps:
+        await lamp.sees("idle")
+    assert changes(lamps[0]) == ["idle", "early", "idle"]
+
+
+@scene
+async def test_through_a_transfer(people: People) -> None:
+    anna, bo, cia = await people.three()
+    _, (anna_lamp, bo_lamp, cia_lamp) = await watch(people, "101", "102", "103")
+    line, call = await people.talk(bo, anna)
+    assert await call.refer("103") == 202
+    third = await cia.incoming()
+    third.ring()
+    await cia_lamp.sees("early")
+    await people.lines(_101="in_call", _102="in_call", _103="ringing")
+    third.answer()
+    await both(line, third)
+    await anna_lamp.sees("idle")
+    await cia_lamp.sees("confirmed")
+    await people.lines(_102="in_call", _103="in_call")
+    await third.hang_up()
+    await line.ended()
+    for lamp in (anna_lamp, bo_lamp, cia_lamp):
+        await lamp.sees("idle")
+    assert changes(bo_lamp) == ["idle", "confirmed", "idle"]
+    assert changes(cia_lamp) == ["idle", "early", "confirmed", "idle"]
+
+
+@scene
+async def test_through_a_conference(people: People) -> None:
+    anna, bo, cia = await people.three()
+    _, (anna_lamp, bo_lamp, cia_lamp) = await watch(people, "101", "102", "103")
+    line, call = await people.talk(bo, anna)
+    call.press("*#*2103#")
+    third = await take(cia)
+    await both(call, third)
+    call.press("*#*4")
+    await call.hears(800, 1000)
+    for lamp in (anna_lamp, bo_lamp, cia_lamp):
+        await lamp.sees("confirmed")
+    await call.hang_up()
+    await anna_lamp.sees("idle")
+    await both(line, third)
+    await people.lines(_102="in_call", _103="in_call")
+    await line.hang_up()
+    await third.ended()
+    for lamp in (bo_lamp, cia_lamp):
+        await lamp.sees("idle")
+    assert changes(bo_lamp) == ["idle", "confirmed", "idle"]
+
+
+@scene
+async def test_through_park_and_pickup(people: People) -> None:
+    anna, bo, cia = await people.three()
+    _, (anna_lamp, bo_lamp, cia_lamp) = await watch(people, "101", "102", "103")
+    line, call = await people.talk(bo, anna)
+    call.press("*#*6")
+    await people.in_state("parked")
+    await call.hang_up()
+    await anna_lamp.sees("idle")
+    await people.lines(_102="in_call")
+    third = await cia.dial("*85*71")
+    await third.answered()
+    await cia_lamp.sees("confirmed")
+    await third.hang_up()
+    await line.ended()
+    line = await bo.dial("101")
+    ringing = await anna.incoming()
+    ringing.ring()
+    await anna_lamp.sees("early")
+    third = await cia.dial("**101")
+    await third.answered()
+    await cia_lamp.sees("confirmed")
+    await anna_lamp.sees("idle")
+    await line.hang_up()
+    await third.ended()
+    for lamp in (bo_lamp, cia_lamp):
+        await lamp.sees("idle")
+
+
+@scene
+async def test_whichever_device(people: People) -> None:
+    """A call at any telephone of a person lights the person's lamp, moved or not."""
+    anna, bo = await people.phone("101"), await people.phone("102")
+    mobile = await people.phone("101", kind="mobile", user=people.users["101"], hz=1200)
+    _, (lamp,) = await watch(people, "101")
+    line, call = await people.talk(mobile, bo)
+    await lamp.sees("confirmed")
+    moved = await anna.dial("*84")
+    await moved.answered()
+    await both(call, moved)
+    await line.ended()
+    assert changes(lamp) == ["idle", "confirmed"]
+    await moved.hang_up()
+    await call.ended()
+    await lamp.sees("idle")
+
+
+@scene
+async def test_two_calls_on_a_line(people: People) -> None:
+    anna, bo, cia = await people.three()
+    _, (lamp,) = await watch(people, "101")
+    first, one = await people.talk(bo, anna)
+    assert await one.hold() == 200
+    second, two = await people.talk(anna, cia)
+    await second.hang_up()
+    await two.ended()
+    await people.lines(_101="in_call", _102="in_call")
+    assert lamp.states[-1] == "confirmed"
+    await first.hang_up()
+    await one.ended()
+    await lamp.sees("idle")
+
+
+@scene
+async def test_a_subscription_is_refreshed_and_ended(people: People) -> None:
+    """Each NOTIFY is the whole state, with a version that grows; the end is told too."""
+    _, bo = await people.phone("101"), await people.phone("102")
+    _, (lamp,) = await watch(people, "101")
+    await lamp.subscribe()
+    assert lamp.code == 200
+    await lamp.phone.until(lambda: len(lamp.states) >= 2, "the state after a refresh")
+    await lamp.subscribe(0)
+    assert lamp.code == 200
+    await lamp.phone.until(lambda: lamp.over, "the last NOTIFY")
+    told = len(lamp.states)
+    line, call = await people.talk(bo, people.endpoints[0])
+    await line.hang_up()
+    await call.ended()
+    assert len(lamp.states) == told
+    versions = [int(re.findall(r'version="(\d+)"', body)[-1]) for body in lamp.bodies if body]
+    assert versions == sorted(set(versions))
+    assert all('state="full"' in body and "sip:101@" in body for body in lamp.bodies if body)
+
+
+@scene
+async def test_what_cannot_be_watched(people: People) -> None:
+    """Nobody's extension, another company's, an event that nobody tells of."""
+    attendant = await people.phone("105")
+    stranger = people.exchange.company()
+    stranger.telephone("177")
+    assert (await attendant.subscribe("dialog", "199")).code == 404
+    assert (await attendant.subscribe("dialog", "177")).code == 404
+    assert (await attendant.subscribe("conference", "105")).code == 489
+    attendant.secret = "wrong"
+    assert (await attendant.subscribe("dialog", "105")).code == 407
+
+
+@scene
+async def test_many_watch_one(people: People) -> None:
+    anna, bo = await people.phone("101"), await people.phone("102")
+    attendant = await people.phone("105")
+    lamps = [await attendant.subscribe("dialog", "101") for _ in range(8)]
+    line, call = await people.talk(bo, anna)
+    await asyncio.gather(*(lamp.sees("confirmed") for lamp in lamps))
+    await line.hang_up()
+    await call.ended()
+    await asyncio.gather(*(lamp.sees("idle") for lamp in lamps))
+
+    async def told() -> bool:
+        return all(changes(lamp) == ["idle", "early", "confirmed", "idle"] or
+                   changes(lamp) == ["idle", "confirmed", "idle"] for lamp in lamps)
+
+    await wait_for(told, "each change once")
