@@ -38,6 +38,8 @@ RATE = 40
 LISTEN_S = 12
 SAMPLE = 40
 MAX_GAP_S = 0.06
+#: In the place of the time of what never came.
+NEVER_S = 999.0
 #: Of the energy of what was heard, this much is the tone, 20 Hz around it.
 PURE = 0.9
 PARTS = {"edge": "kamailio", "call_control": "callcontrol.process", "rtpengine": "rtpengine"}
@@ -83,7 +85,7 @@ def heard(sock: socket.socket, invited: float) -> Heard:
     """Look at what came."""
     got = list(packets(sock))
     if len(got) < 2:
-        return Heard(len(got), 0, float("inf"), 0.0, float("inf"))
+        return Heard(len(got), 0, NEVER_S, 0.0, NEVER_S)
     times = [at for at, _ in got]
     numbers = np.array([struct.unpack_from(">H", data, 2)[0] for _, data in got])
     steps = np.diff(numbers) % 65536

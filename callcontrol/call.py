@@ -122,14 +122,12 @@ class Call:
         """The next event that the script has to know of; None after timeout_s. Over."""
         until = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         while True:
-            if not self.sides and not self._ringing:
-                raise Over
+            self._still()
             while self._inbox:
                 event = await self._common(self._inbox.popleft())
                 if event is not None:
                     return event
-                if not self.sides and not self._ringing:
-                    raise Over
+                self._still()
             self._wake.clear()
             left = None if until is None else until - asyncio.get_running_loop().time()
             if left is not None and left <= 0:
@@ -198,7 +196,10 @@ class Call:
         """The side belongs to this call from now on."""
         self.sides[side.label] = side
         self.listen(side)
-        if side.leg.state is State.OVER:  # it hung up while it was nobody's
+        kept, side.kept = side.kept, []
+        for said in kept:
+            self.post(LegSaid(side, said))
+        if side.leg.state is State.OVER and not kept:  # it hung up while it was nobody's
             self.post(LegSaid(side, Ended()))
 
     def other(self, side: Side) -> Side | None:
@@ -247,8 +248,11 @@ class Call:
             await self.guard(lambda sound: sound.drop(side.label))
 
     def let_go(self, side: Side) -> None:
-        """The side goes on in another call, which has taken it."""
+        """The side goes on in another call, which takes it; what it says until then is kept."""
         self.sides.pop(side.label, None)
+        side.kept = [event.event for event in self._inbox
+                     if isinstance(event, LegSaid) and event.side is side]
+        side.leg.on = side.kept.append
         self._ringing.pop(side.label, None)
         self._wake.set()
 
@@ -327,7 +331,7 @@ class Call:
 
     async def say(self, side: Side, files: Sequence[Path], *, barge: bool = True) -> None:
         """Play to its end, or, with barge, until a key is pressed (which is kept for keys())."""
-        if not files or (barge and side.keys):
+        if not files or side.label not in self.sides or (barge and side.keys):
             return
         token = self.start(side, files)
         while True:
@@ -345,7 +349,13 @@ class Call:
             elif event is not None:
                 await self.unexpected(event)
             if side.label not in self.sides:
+                self._still()
                 return  # it has hung up, and somebody else is still here
+
+    def _still(self) -> None:
+        """Over when nobody is left."""
+        if not self.sides and not self._ringing:
+            raise Over
 
     def keep_key(self, key: Key) -> None:
         """For keys(), as far as somebody may type ahead."""
@@ -375,6 +385,7 @@ class Call:
             else:
                 await self.unexpected(event)
             if side.label not in self.sides:
+                self._still()
                 break
         return got
 

@@ -114,17 +114,17 @@ class Code(NamedTuple):
 #: What is dialled; # at the end may be left out where a telephone cannot send it.
 DIALLED: Final[tuple[tuple[Dialled, re.Pattern[str]], ...]] = (
     (Dialled.PRESENCE_OFF, re.compile(r"#23#?")),
-    (Dialled.PRESENCE, re.compile(r"\*23\*(\d{1,3})(?:\*(\d{4}))?#?")),
+    (Dialled.PRESENCE, re.compile(r"\*23\*([0-9]{1,3})(?:\*([0-9]{4}))?#?")),
     (Dialled.FORWARD_OFF, re.compile(r"#21#?")),
-    (Dialled.FORWARD, re.compile(r"\*21\*(\+?\d{2,20})#?")),
+    (Dialled.FORWARD, re.compile(r"\*21\*(\+?[0-9]{2,20})#?")),
     (Dialled.CALL_BACK_OFF, re.compile(r"#37#?")),
     (Dialled.PICKUP_GROUP, re.compile(r"\*8#?")),
-    (Dialled.PICKUP, re.compile(r"\*\*(\d{2,6})#?")),
-    (Dialled.PARKED, re.compile(r"\*85(?:\*(\d{1,3}))?#?")),
+    (Dialled.PICKUP, re.compile(r"\*\*([0-9]{2,6})#?")),
+    (Dialled.PARKED, re.compile(r"\*85(?:\*([0-9]{1,3}))?#?")),
     (Dialled.FETCH, re.compile(r"\*84#?")),
     (Dialled.VOICEMAIL, re.compile(r"\*98#?")),
     (Dialled.PRESENCE_MENU, re.compile(r"\*90#?")),
-    (Dialled.RECORD_PROMPT, re.compile(r"\*92\*(\d{1,9})#?")),
+    (Dialled.RECORD_PROMPT, re.compile(r"\*92\*([0-9]{1,9})#?")),
 )
 
 

@@ -27,7 +27,8 @@ from routing_core import Live, handover
 from routing_core.codes import LineState, SlotState, Source
 from routing_core.decision import caller_of_trail, new_trail
 from routing_core.handover import Handover, Order
-from rtp.errors import MediaError
+from rtp import audio
+from rtp.errors import BadAudio, MediaError
 from rtp.mixer import Mixer
 from rtp.session import Media
 from store import NotFound
@@ -325,16 +326,22 @@ class Desk:
         """Through the API, which checks it."""
         return await self.house.set_forward(tenant, user, target)
 
-    async def keep_prompt(self, tenant: int, prompt: int, audio: Path) -> bool:
+    async def keep_prompt(self, tenant: int, prompt: int, file: Path) -> bool:
         """Through the API, which normalises it."""
         row = self.store.find("prompt", limit=1, id=prompt, tenant=tenant)
         return bool(row) and isinstance(row[0], Prompt) \
-            and await self.house.keep_prompt(tenant, prompt, audio)
+            and await self.house.keep_prompt(tenant, prompt, file)
 
-    def file(self, path: str) -> Path | None:
-        """A file of the state directory."""
+    async def file(self, path: str) -> Path | None:
+        """A recorded file as the media node can play it: it plays no FLAC."""
         found = self.state / path
-        return found if path and found.is_file() else None
+        if not path or not await asyncio.to_thread(found.is_file):
+            return None
+        try:
+            return await asyncio.to_thread(audio.playable, found, self.state / "playing")
+        except (OSError, BadAudio) as error:
+            log.error("recording not playable", path=path, error=str(error))
+            return None
 
     async def recorded(self, uid: str) -> Path | None:
         """The audio of what was just captured, when the keeper has it."""
@@ -342,7 +349,7 @@ class Desk:
         while asyncio.get_running_loop().time() < until:
             message = self.store.message(uid)
             if message.state != "recording":
-                return self.file(message.path)
+                return await self.file(message.path)
             await asyncio.sleep(0.2)
         return None
 

@@ -29,6 +29,7 @@ class Side:
         self.admitted = False
         self.holding = False
         self.keys = ""
+        self.kept: list[LegEvent] = []  # what it said on its way between two calls
         self.answer = ""  # what it is to be answered, once it is admitted
         self.uid = ""
 

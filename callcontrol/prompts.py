@@ -53,7 +53,9 @@ class Prompts:
             file = audio.choose(self._kept / row.sha256, codec_of(side))
             if file.exists():
                 return [file]
-            self._missing(prompt, f"{file} is not there")
+            missing = self._missing(prompt, f"{file} is not there")
+            if not row.text:
+                return missing
         if not row.text:
             return self._missing(prompt, "it has neither audio nor text")
         return await self.say(side, row.text, row.language or language)

@@ -99,6 +99,8 @@ class Reception:
         try:
             if word.reason == Reason.USER_AWAY:
                 return await self._serve(call, Referral(self.desk, call, side, word.service))
+            if word.reason == Reason.USER_BUSY:
+                return await self._serve(call, BusyOffer(self.desk, call, side, word.service))
             if word.reason == Reason.SERVICE_TARGET:
                 return await self._entered(call, side, word.service)
             if word.reason == Reason.DIAL_CODE:

@@ -92,6 +92,7 @@ class Conversation:
         self._second: Side | None = None
         self._conference: Conference | None = None
         self._recalls = 0
+        self._waiting: set[str] = set()  # those who hear music because the other side holds
         self._camp: tuple[int, str] = (0, "")
 
     async def run(self) -> Handover | None:
@@ -129,7 +130,9 @@ class Conversation:
         call = self.call
         call.state = "talking"
         self._by = self._first = self._second = None
+        self._waiting.clear()
         while len(call.sides) == 2:
+            await self._tune()
             event = await call.next(MAX_CALL_S)
             if event is None:
                 await call.hang_up_all()
@@ -150,9 +153,10 @@ class Conversation:
         if isinstance(event, SideLeft):
             return self.alone
         if isinstance(event, Held):
-            await self._held(event)
+            self._held(event)
         elif isinstance(event, MediaLost):
             await self._again(*call.sides.values())
+            self._waiting.clear()
         elif isinstance(event, Key):
             asked = self._read(event)
             if asked:
@@ -165,16 +169,21 @@ class Conversation:
             await call.unexpected(event)
         return None
 
-    async def _held(self, event: Held) -> None:
-        other = self.call.other(event.side)
-        if other is None:
-            return
-        if event.holding:
-            await self.call.music(other)
-        else:
-            await self.call.silence(other)
+    def _held(self, event: Held) -> None:
         self.call.world.tell(self.call, "held" if event.holding else "resumed",
                              user=event.side.user)
+
+    async def _tune(self) -> None:
+        """Whoever was put on hold hears music, as long as that is so."""
+        for side in list(self.call.sides.values()):
+            other = self.call.other(side)
+            waits = other is not None and other.holding
+            if waits and side.label not in self._waiting:
+                await self.call.music(side)
+                self._waiting.add(side.label)
+            elif not waits and side.label in self._waiting:
+                self._waiting.discard(side.label)
+                await self.call.silence(side)
 
     def _read(self, key: Key) -> Asked | None:
         if not key.side.functions:
@@ -702,7 +711,7 @@ class Conversation:
                     new.functions = by.functions
                     return True
             elif isinstance(event, Held):
-                await self._held(event)
+                self._held(event)
             elif isinstance(event, MediaLost):
                 await call.end(new)
                 await self._again(by, other)

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import KSR
 
@@ -315,6 +316,8 @@ class Edge:
             return False
         KSR.force_rport()
         called = KSR.pv.get("$rU") or ""
+        if "%" in called:  # "#" has to be written so (RFC 3261 section 25.1)
+            called = unquote(called)[:64]
         trunk = self.trunk  # the step flood() has looked
         order = self.order
         if order is not None:

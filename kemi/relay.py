@@ -213,8 +213,8 @@ class Relay:
             context.media = False
         if not self.next_control(context, now):
             self.live.count(Counter.NO_CONTROL)
-            self.refuse(context, decision.code if decision.reason == Reason.USER_AWAY else 503,
-                        decision.reason, now)
+            alone = decision.reason in (Reason.USER_AWAY, Reason.USER_BUSY)
+            self.refuse(context, decision.code if alone else 503, decision.reason, now)
 
     @staticmethod
     def word(context: Context, decision: Decision, facts: Facts, now: float) -> Handover:

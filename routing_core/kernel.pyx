@@ -19,7 +19,7 @@ from routing_core.codes cimport (
     CALL_FUNCTIONS, DIAL_CODE, CLOSED_HOURS, DECLINED, DEVICE, DISABLED, FIRST, FORWARDING_LOOP,
     GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, LINE_BUSY, LOGGED_OUT, NOBODY_AVAILABLE, NO_ANSWER,
     NO_DEVICE, NO_TARGET, NUMBER, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE, ORDINARY,
-    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, RELAY, R_CALLED, R_CALLER_RULE, R_CAUSE, R_EXTENSION,
+    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY, R_CALLED, R_CALLER_RULE, R_CAUSE, R_EXTENSION,
     R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS, R_MEMBER_SKIPPED,
     R_ORDER, R_NUMBER, R_ON_NET, R_PREFIX, R_RECORD, R_RING_DEVICES, R_SCHEDULE, R_SOURCE_DEVICE,
     R_SOURCE_TRUNK, R_USER, SERVICE, SERVICE_TARGET, TOO_MANY_FORWARDS, TO_DEVICE, TRUNK,
@@ -135,7 +135,7 @@ cdef class Kernel(Outbound):
                 self.reject(d, NO_TARGET, 0)
         if not d.kind:
             self.reject(d, TOO_MANY_FORWARDS, 0)
-        if d.kind == RELAY and not self.owned:
+        if not self.owned:
             self.functions(d)
         d.t = self.t
         d.tenant = self.t.tenant
@@ -295,10 +295,22 @@ cdef class Kernel(Outbound):
             self.tell(R_RING_DEVICES, d.n, d.ring_s)
 
     cdef void functions(self, Decision d):
-        """Hand the call to call control when somebody on it has functions that need it."""
+        """Hand the call to call control when somebody on it has functions that need it; also that
+        of a busy person, for whom one may wait (Q12)."""
         cdef const UserRec *user
+        cdef uint32_t mark
         cdef int i
         cdef bint wanted = False
+        if d.kind == REJECT and d.reason == USER_BUSY and self.t.n_visited:
+            mark = self.t.visited[self.t.n_visited - 1]
+            user = self.snapshot.user(mark) if not mark & GROUP_MARK else NULL
+            if user != NULL and user.flags & U_FUNCTIONS:
+                d.kind = HANDOVER
+                d.service = mark
+                if self.trace is not None:
+                    self.tell(R_HANDOVER, mark, USER_BUSY)
+        if d.kind != RELAY:
+            return
         if self.t.caller_user:
             user = self.snapshot.user(self.t.caller_user)
             wanted = user != NULL and user.flags & U_FUNCTIONS

@@ -49,6 +49,8 @@ LIMIT_S: Final = 600
 MIN_MS: Final = 20
 RATES_HZ: Final = range(4000, 192_001)
 MAX_CHANNELS: Final = 8
+#: Recorded files that are kept as WAV because somebody may be listening to them.
+MAX_PLAYABLE: Final = 500
 
 #: Level of active speech: -20 dBFS is -14 dBm0 in G.711, as loud as a person on the line.
 LEVEL_DBFS: Final = -20.0
@@ -595,3 +597,26 @@ def _move(done: Path, into: Path) -> None:
     if _LIBC.renameat2(_AT_FDCWD, bytes(done), _AT_FDCWD, bytes(into), _RENAME_EXCHANGE) != 0:
         into.rename(done.with_name("old"))
         done.rename(into)
+
+
+def playable(recorded: Path, into: Path) -> Path:
+    """A recorded file as a WAV, which a media node can play: it plays no FLAC. Made once, named by
+    the file and its time. BadAudio."""
+    known = recorded.stat()
+    name = hashlib.sha256(f"{recorded}{known.st_mtime_ns}{known.st_size}".encode()).hexdigest()
+    made = into / f"{name[:32]}.wav"
+    if made.exists():
+        return made
+    into.mkdir(mode=0o700, exist_ok=True)
+    for old in sorted(into.glob("*.wav"), key=lambda path: path.stat().st_atime)[:-MAX_PLAYABLE]:
+        old.unlink(missing_ok=True)
+    beside = made.with_suffix(f".{os.getpid()}.new")
+    try:
+        samples, rate = soundfile.read(recorded, dtype="int16")
+        soundfile.write(beside, samples, rate, format="WAV", subtype="PCM_16")
+        beside.rename(made)
+    except soundfile.LibsndfileError as error:
+        raise BadAudio(str(error)) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return made

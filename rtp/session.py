@@ -33,6 +33,8 @@ TAIL_S: Final = 0.02
 FOREVER: Final = 1_000_000
 #: A node that was restarted is noticed after this long: half of what a caller waits in silence.
 WATCH_S: Final = 1.0
+#: Uptimes are whole seconds: a beginning that moved by more is another one.
+RESTARTED_S: Final = 1.5
 #: A node that has not answered the watch so often in a row is given up: 5 s with its repetitions.
 MISSES: Final = 3
 #: close() waits for a command under way: longer than one with its repetitions takes.
@@ -116,7 +118,7 @@ class Media:
         self._sessions: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._transport: asyncio.DatagramTransport | None = None
-        self._uptimes: dict[Node, int] = {}
+        self._began_s: dict[Node, float] = {}
         self._missed: dict[Node, int] = {}
 
     async def __aenter__(self) -> Self:
@@ -195,7 +197,7 @@ class Media:
         """A node whose clock went backwards was restarted and has lost its calls; one that is
         silent is no use to them."""
         while True:
-            for node in {session.node for session in self._sessions.values()}:
+            for node in self.client.nodes:
                 try:
                     reply = await self.client.command(node, "statistics")
                 except MediaError:
@@ -205,11 +207,11 @@ class Media:
                     continue
                 self._missed.pop(node, None)
                 totals = reply.get("statistics", reply).get("totalstatistics", {})
-                uptime = int(totals.get("uptime", 0))
-                if uptime < self._uptimes.get(node, 0):
+                began_s = time.time() - int(totals.get("uptime", 0))
+                if began_s - self._began_s.get(node, began_s) > RESTARTED_S:
                     for session in self._on(node):
                         self.background(session.check())
-                self._uptimes[node] = uptime
+                self._began_s[node] = began_s
             await asyncio.sleep(WATCH_S)
 
     def _on(self, node: Node) -> "list[Session]":

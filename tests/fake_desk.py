@@ -327,7 +327,7 @@ class FakeDesk(Desk):
         if what == "script_failed":
             self.stage.fault(f"a script failed:\n{traceback.format_exc()}")
 
-    def file(self, path: str) -> Path | None:
+    async def file(self, path: str) -> Path | None:
         """Most that there are, are there."""
         return Path(path) if path and self.stage.count("file") % 5 != 4 else None
 

@@ -187,6 +187,7 @@ class Run:
 
     def do_flood(self, a: int, b: int) -> None:
         """Somebody sits on the telephone."""
+        self.stage.flooded = True
         self._press(a, ("1234567890*#", "*#*", "1", "#")[b % 4] * 800)
 
     def do_hang(self, a: int, b: int) -> None:

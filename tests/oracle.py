@@ -337,6 +337,16 @@ class _Call:
             return self.handover(Reason.CALL_FUNCTIONS, 0)
         return outcome
 
+    def busy(self, refused: Refused) -> Outcome | None:
+        """For a person with functions who is busy one may wait."""
+        if refused.reason != Reason.USER_BUSY or not self.trail.visited:
+            return None
+        kind, id_ = self.trail.visited[-1]
+        user = self.get("user", id=id_) if kind == "user" else None
+        if user is None or not user.call_functions:
+            return None
+        return replace(self.handover(Reason.USER_BUSY, id_), code=refused.code)
+
     def visit(self, mark: tuple[str, int]) -> None:
         if mark in self.trail.visited:
             raise Refused(Reason.FORWARDING_LOOP)
@@ -659,4 +669,5 @@ def decide(world: World, device: bool, source: int, called: str, calling: str, n
             return call.functions(call.walk(call.from_device(source, called, wanted)))
         return call.functions(call.walk(call.from_trunk(source, called, calling)))
     except Refused as refused:
-        return Outcome(Kind.REJECT, refused.reason, refused.code, call.trail)
+        waits = None if trail else call.busy(refused)
+        return waits or Outcome(Kind.REJECT, refused.reason, refused.code, call.trail)

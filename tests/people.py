@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from store import bus
 from tests.exchange import Company, Exchange
-from tests.softphone import PATIENCE_S, Call, Carrier, Softphone, frequencies
+from tests.softphone import PATIENCE_S, Call, Carrier, Endpoint, Softphone, frequencies
 from tests.telephone import FRAME_S
 from vaxel.ports import free_port
 
@@ -97,9 +97,10 @@ class People:
     async def in_state(self, state: str) -> dict[str, Any]:
         """The company's call, once it is in that state."""
         async def found() -> dict[str, Any] | None:
-            return next((call for call in await self.live() if call["state"] == state), None)
+                return next((call for call in await self.live() if call["state"] == state), None)
 
-        return await wait_for(found, f"a call that is {state}")
+        answer: dict[str, Any] = await wait_for(found, f"a call that is {state}")
+        return answer
 
     async def command(self, name: str, user: str = "", **arguments: Any) -> dict[str, Any]:
         """Ask something of the company's only call; by: the extension of whoever does it."""
@@ -139,7 +140,7 @@ class People:
             found[:] = [[now for now, before in zip(counts, self._before, strict=True)
                          if now > before] for counts in [await self._counts()]]
             found.append([slot for slot, nonce in live.calls()
-                          if (live.call(slot, nonce) or {}).get("tenant") == self.company.id])
+                          if (it := live.call(slot, nonce)) and it["tenant"] == self.company.id])
             return found == [[], []]
 
         await wait_for(empty, lambda: f"nothing to be left: {found}", seconds)
@@ -162,7 +163,7 @@ async def wait_for(what: Callable[[], Awaitable[Any]], why: str | Callable[[], s
     return found
 
 
-async def take(phone: Softphone | Carrier) -> Call:
+async def take(phone: Endpoint) -> Call:
     """The next call, taken."""
     call = await phone.incoming()
     call.ring()
@@ -188,20 +189,23 @@ async def music(call: Call) -> None:
     await wait_for(heard, lambda: f"music at {call.phone.name}")
 
 
+async def played(exchange: Exchange, company: Company, work: Callable[..., Awaitable[None]],
+                 **arguments: Any) -> None:
+    """work(people, ...), and nothing is left; what goes wrong is told with what was sent."""
+    async with People(exchange, company) as people:
+        try:
+            await work(people, **arguments)
+            await people.quiet()
+        except BaseException as error:
+            for phone in people.endpoints:
+                error.add_note(f"{phone.name}\n{phone.ladder()}")
+            raise
+
+
 def scene(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """A test of a coroutine: work(people, what it is parametrized with)."""
-    async def play(exchange: Exchange, company: Company, arguments: dict[str, Any]) -> None:
-        async with People(exchange, company) as people:
-            try:
-                await work(people, **arguments)
-                await people.quiet()
-            except BaseException as error:
-                for phone in people.endpoints:
-                    error.add_note(f"{phone.name}\n{phone.ladder()}")
-                raise
-
     def test(exchange: Exchange, company: Company, **arguments: Any) -> None:
-        asyncio.run(play(exchange, company, arguments))
+        asyncio.run(played(exchange, company, work, **arguments))
 
     fixtures = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
                 for name in ("exchange", "company")]

@@ -174,7 +174,7 @@ async def test_two_calls_on_a_line(people: People) -> None:
 @scene
 async def test_a_subscription_is_refreshed_and_ended(people: People) -> None:
     """Each NOTIFY is the whole state, with a version that grows; the end is told too."""
-    _, bo = await people.phone("101"), await people.phone("102")
+    anna, bo = await people.phone("101"), await people.phone("102")
     _, (lamp,) = await watch(people, "101")
     await lamp.subscribe()
     assert lamp.code == 200
@@ -183,7 +183,7 @@ async def test_a_subscription_is_refreshed_and_ended(people: People) -> None:
     assert lamp.code == 200
     await lamp.phone.until(lambda: lamp.over, "the last NOTIFY")
     told = len(lamp.states)
-    line, call = await people.talk(bo, people.endpoints[0])
+    line, call = await people.talk(bo, anna)
     await line.hang_up()
     await call.ended()
     assert len(lamp.states) == told

@@ -123,3 +123,82 @@ def test_every_order_of_events_while_media_fail(name: str) -> None:
 
 def _play(plan: Plan) -> None:
     Run(plan).play()
+
+
+#: What was wrong once, by hand or found by the machines above and made small.
+ONCE: Final[dict[str, Plan]] = {
+    "parks and hangs up while the place is said": Plan(
+        "functions||1", [Event(1.0, "code", 0, 0), Event(1.0, "hang")], [ANSWERS], ending="walk"),
+    "two telephones number their codecs differently": Plan(
+        "functions||2", [Event(1.0, "dial", 0, 3)], [ANSWERS], numbers=(96, 101)),
+    "parked, and taken by a telephone with other numbers": Plan(
+        "functions||1", [Event(1.0, "code", 0, 0), Event(7.0, "dial", 2)], [ANSWERS],
+        numbers=(96, 101)),
+    "refused with other words, then answered": Plan(
+        "functions||0", [], [Policy("refuse", 0.5, 302, 2, "again"), ANSWERS]),
+    "no description until the ACK": Plan("functions|late|1", [], [ANSWERS]),
+    "the first hangs up while the second is called": Plan(
+        "functions||2", [Event(1.0, "code", 0, 1), Event(-1.0, "hang", 1), Event(1.0, "consult")],
+        [ANSWERS, THIRD_ANSWERS]),
+    "media lost while three are in the call, and one does not answer": Plan(
+        "functions||1", [Event(1.0, "code", 0, 1), Event(3.0, "lose")], [ANSWERS, THIRD_ANSWERS],
+        offers=("answer", "491", "488")),
+    "media lost while one consults": Plan(
+        "functions||1", [Event(1.0, "code", 0, 1), Event(3.0, "lose")], [ANSWERS, THIRD_ANSWERS]),
+    "media lost in a conference": Plan(
+        "functions||1", [Event(1.0, "code", 0, 1), Event(3.0, "code", 0, 4), Event(3.0, "lose")],
+        [ANSWERS, THIRD_ANSWERS]),
+    "media lost while it rings": Plan(
+        "functions||1", [Event(1.0, "lose")], [Policy("answer", 3.0, user=2)] * 2),
+    "a slow telephone is taken over by another": Plan(
+        "functions||2", [Event(1.0, "lose"), Event(7.0, "dial", 1, 3)], [ANSWERS],
+        offers=("slow", "answer", "slow"), numbers=(96, 101)),
+    "keys of somebody who has left": Plan(
+        "functions||2", [Event(1.0, "code", 0, 1), Event(1.0, "hang", 23),
+                         Event(-1.0, "tone", 12, 41)], [ANSWERS, THIRD_ANSWERS]),
+    "hangs up while another call is to take it": Plan(
+        "functions||1", [Event(1.0, "hold"), Event(0.02, "dial", 0, 3), Event(0.02, "hang", 2)],
+        [ANSWERS], waits=(0.4,)),
+    "a re-INVITE between two calls": Plan(
+        "functions||2", [Event(1.0, "arrive"), Event(1.0, "announce", 2), Event(0.0, "hold", 1)],
+        [ANSWERS, ANSWERS]),
+    "resumes while something is said": Plan(
+        "functions||1", [Event(1.0, "hold"), Event(1.0, "wait_code", 0, 3),
+                         Event(1.0, "hold", 0, 1)], [ANSWERS]),
+    "the process ends while a party is between two calls": Plan(
+        "functions||1", [Event(1.0, "dial", 0, 3)], [ANSWERS], ending="stop"),
+    "the process ends while a call does": Plan(
+        "functions|record|1", [Event(1.0, "hang"), Event(0.02, "stop")], [ANSWERS], waits=(0.4,)),
+    "a busy person becomes free as the caller hangs up": Plan(
+        "functions||1", [Event(1.0, "busy", 3), Event(1.0, "code", 0, 7), Event(9.0, "hang", 0),
+                         Event(0.0, "busy", 3)], [ANSWERS]),
+    "hangs up while keys are waited for": Plan("service|25", [Event(2.5, "hang")]),
+}
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_what_was_wrong_once(name: str) -> None:
+    """It is not any more."""
+    Run(ONCE[name]).play()
+
+
+def test_a_pause_of_the_recording_survives_the_media_node() -> None:
+    """What is said then reaches no disk."""
+    run = Run(Plan("functions|record|1", [
+        Event(1.0, "wait_code", 0, 4), Event(5.0, "lose"), Event(5.0, "wait")], [ANSWERS]))
+    run.play()
+    assert [sound.recording for sound in run.stage.sounds] == ["paused", ""]
+    assert [len(sound.captured) for sound in run.stage.sounds] == [1, 0]
+
+
+def test_a_callback_waits_for_an_hour_at_most() -> None:
+    """Then it is forgotten; until then both are called as soon as both are free."""
+    asks = [Event(0.3, "busy", 1), Event(5.0, "key", 0, 1)]
+    busy = (Policy("refuse", 0.5, 486, 2, "busy"),)
+    run = Run(Plan("functions||3", [*asks, Event(100.0, "wait"), Event(0.0, "busy", 1)],
+                   [*busy, Policy("answer", 0.5, user=3), ANSWERS]))
+    run.play()
+    assert [leg.target for leg in run.stage.legs[2:]] == ["phones:3", "user:2"]
+    run = Run(Plan("functions||3", [*asks, Event(3700.0, "busy", 1)], busy))
+    run.play()
+    assert len(run.stage.legs) == 2

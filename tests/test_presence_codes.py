@@ -4,6 +4,7 @@ said of them, and that the next call knows."""
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -29,7 +30,6 @@ from tests.listening import (
     soon,
     talk,
     to,
-    user,
 )
 from tests.softphone import Call, Softphone
 
@@ -69,11 +69,6 @@ async def answers(phone: Softphone, text: str, *sentences: str) -> None:
     await line.ended()
 
 
-def at(until: int) -> str:
-    """A moment as a company's people see it."""
-    return datetime.fromtimestamp(until, ZONE).strftime("%m-%d %H:%M")
-
-
 def set_now(activity: str, end: datetime | None = None) -> str:
     """What is said of a presence that was just set."""
     return words.presence_now(activity, end, datetime.now(ZONE), LANGUAGE)
@@ -91,12 +86,13 @@ class Staff:
 
     async def each(self, *doings: Any) -> None:
         """doing(phone, device) for each, with a person of its own."""
-        async def one(doing: Any) -> None:
-            device = self.company.telephone(str(next(self.next)))
-            async with Softphone(self.exchange, device) as phone:
-                await doing(phone, device)
-
-        await asyncio.gather(*map(one, doings))
+        async with AsyncExitStack() as stack:
+            at_once = []
+            for doing in doings:
+                device = self.company.telephone(str(next(self.next)))
+                phone = await stack.enter_async_context(Softphone(self.exchange, device))
+                at_once.append(doing(phone, device))
+            await asyncio.gather(*at_once)
 
 
 # -- presence by codes -------------------------------------------------------------------------
@@ -347,4 +343,3 @@ async def test_a_prompt_recorded_by_telephone(exchange: Exchange, company: Compa
             await line.hang_up()
     await soon(lambda: company.client.get(f"{company.base}/prompts/{by_code}")["sha256"],
                "the audio of the prompt")
-    assert user(anna)

@@ -216,7 +216,7 @@ async def test_a_target_that_does_not_come(people: People, way: str, target: str
         third.refuse(486 if target == "busy" else 603)
     if way == "refer":
         codes = await call.notified()
-        wanted = {"busy": {486}, "unknown": {404, 484}, "absent": {480}, "declines": {603, 480, 486}}
+        wanted = {"busy": {486}, "unknown": {404, 484}, "absent": {480}, "declines": {603, 486}}
         assert codes[0] == 100 and codes[-1] in wanted[target], codes
     await both(line, call)
     await people.in_state("talking")
@@ -329,7 +329,7 @@ async def test_both_transfer_at_once(people: People) -> None:
     anna, bo, cia = await people.three()
     dan = await people.phone("104")
     line, call = await people.talk(bo, anna)
-    assert await asyncio.gather(call.refer("103"), line.refer("104")) == [202, 202]
+    assert set(await asyncio.gather(call.refer("103"), line.refer("104"))) == {202}
     incoming = [asyncio.ensure_future(phone.incoming()) for phone in (cia, dan)]
     done, waiting = await asyncio.wait(incoming, return_when=asyncio.FIRST_COMPLETED)
     assert len(done) == 1

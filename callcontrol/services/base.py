@@ -49,8 +49,8 @@ class Desk(Office, Protocol):
     def call_back(self, call: Call, side: Side, user: int) -> None:
         """Call both when the user is free."""
 
-    def file(self, path: str) -> Path | None:
-        """A file of the state directory, when it is there."""
+    async def file(self, path: str) -> Path | None:
+        """A recorded file of the state directory as the media node can play it."""
 
     async def recorded(self, uid: str) -> Path | None:
         """The audio of what was just captured, when the keeper has it."""
@@ -64,7 +64,7 @@ class Desk(Office, Protocol):
     def pin_right(self, mailbox: int) -> None:
         """It was opened."""
 
-    async def keep_prompt(self, tenant: int, prompt: int, audio: Path) -> bool:
+    async def keep_prompt(self, tenant: int, prompt: int, file: Path) -> bool:
         """New audio for a prompt."""
 
 

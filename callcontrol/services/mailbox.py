@@ -109,8 +109,9 @@ async def capture(call: Call, side: Side, uid: str, limit_s: float) -> None:
             if event is not None:
                 await call.unexpected(event)
     finally:
-        with contextlib.suppress(MediaError):
-            await sound.record_stop()
+        if side.label in call.sides:  # otherwise its recording ended with it
+            with contextlib.suppress(MediaError):
+                await sound.record_stop()
 
 
 class Listen(Service):
@@ -214,10 +215,13 @@ class Listen(Service):
         files = await self.spoken(words.message_heading(
             when, self.now(), message.caller or None, message.caller_name or None,
             self.call.language))
-        audio = self.desk.file(message.path)
+        audio = await self.desk.file(message.path)
         if audio is None:
             self.desk.count("message_missing")
-        await self.call.say(self.side, [*files, *([audio] if audio else [])])
+        await self.call.say(self.side, files)
+        if self.side.keys[:1] in ("", "#"):  # the heading may be skipped, to the message itself
+            self.side.keys = self.side.keys[1:]
+            await self.call.say(self.side, [audio] if audio else [])
         return self.decide
 
     async def decide(self) -> State | Go:
