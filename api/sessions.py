@@ -27,6 +27,8 @@ YOUNG_MS = 5000
 #: A call control that hangs for so long is believed to be dead, and its calls with it. (One that
 #: was killed is started again within a second, and then it is known.)
 HUNG_MS = 10_000
+#: What was just handed over finds its process within this: three times the edge's patience.
+SETTLE_MS = 4500
 
 
 class Sessions:
@@ -75,6 +77,8 @@ class Sessions:
             if not call or not setup.get("born") \
                     or self.live.control(setup["control"], now_ms, HUNG_MS) == setup["born"]:
                 continue
+            if call["state"] == SlotState.SETUP and now_ms - setup.get("at", 0) < SETTLE_MS:
+                continue  # the edge may be sending it on, or to this one's next life
             ended += await self.drop(slot, nonce, call, now_ms, "its call control is gone")
             if call["state"] == SlotState.SETUP:
                 await self._cancel(setup)

@@ -13,6 +13,7 @@ a tenth of the number near.
 
 import contextlib
 import io
+import itertools
 import random
 import socket
 import statistics
@@ -93,7 +94,7 @@ def heard(sock: socket.socket, invited: float) -> Heard:
     energy = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
     near = np.abs(np.fft.rfftfreq(len(sound), 1 / 8000) - TONE_HZ) <= 10
     return Heard(len(got), int(np.sum(steps[(steps > 1) & (steps < 1000)] - 1)),
-                 max(b - a for a, b in zip(times, times[1:], strict=False)),
+                 max(b - a for a, b in itertools.pairwise(times)),
                  float(energy[near].sum() / max(energy.sum(), 1.0)), times[0] - invited)
 
 

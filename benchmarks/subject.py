@@ -38,7 +38,8 @@ class Passed:
 
     gone = False
 
-    def __init__(self) -> None:
+    def __init__(self, call_id: str) -> None:
+        self.call_id = call_id
         self.offer = self.answer = ""
 
     async def admit(self, party: str, offer: str) -> str:
@@ -156,7 +157,9 @@ class Bench:
 
     def open_sound(self, call: Call) -> Sound:
         """The media session, or none."""
-        return self.media.session(call.uid, on_key=call.key) if self.media else Passed()
+        if self.media is None:
+            return Passed(call.uid)
+        return self.media.session(call.uid, on_key=call.key)
 
     def dial(self, call: Call, target: str, *, side: Side | None, by: Side | None, sdp: str,
              repeat: bool) -> Party:
@@ -182,6 +185,10 @@ class Bench:
     # -- Office: nothing of it is asked in a plain call ---------------------------------------
 
     async def phrase(self, call: Call, key: str, **values: Any) -> list[Any]:
+        """Nothing is said."""
+        return []
+
+    async def files(self, call: Call, prompt: int) -> list[Any]:
         """Nothing is said."""
         return []
 
@@ -217,7 +224,11 @@ def let_through(leg: Leg, sound: Sound) -> None:
     """Answer the caller with what the called side has said."""
     assert isinstance(sound, Passed)
     plain = leg.answer
-    leg.answer = lambda _sdp: plain(sound.answer)  # type: ignore[method-assign]
+
+    def answer(sdp: str) -> None:
+        plain(sound.answer)
+
+    leg.answer = answer  # type: ignore[method-assign]
 
 
 async def serve(port: int, called: str, ng: int) -> None:

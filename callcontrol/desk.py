@@ -58,6 +58,7 @@ class Desk:
                  media: Media, mixer: Mixer, prompts: Prompts, house: House, events: EventLog,
                  clock: Callable[[], float], chance: random.Random) -> None:
         self.index = index
+        self.born_ms = 0
         self.state = state
         self.edge = edge
         self.key = key
@@ -87,10 +88,12 @@ class Desk:
         named = handover.named(incoming.decision)
         held = self.live.call(*named) if named else None
         word = handover.noted(held["answer"]) if held else None
-        if word is None:
+        if named is None or held is None or word is None:
             self.count("unsigned_call")
-            leg.hang_up(403)
+            leg.hang_up(503 if named else 403)
             return
+        # It may have been meant for an earlier life of this process: the keeper ends those calls.
+        self.live.note(*named, 0, handover.taken(held["setup"], self.index, self.born_ms))
         call = Call(self, word.uid if word.uid not in self.calls else self.new_uid(),
                     word.tenant, self.language(word.tenant, word.language), word)
         call.began = self.clock()

@@ -69,9 +69,9 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
         desk.agent = agent = UserAgent("127.0.0.1", settings["control_port"] + index,
                                        on_call=desk.called, on_subscribe=watch.subscribed,
                                        chance=desk.chance)
+        born_ms = desk.born_ms = time.time_ns() // 1_000_000
         await agent.start()
         await media.sweep(f"{index}.")
-        born_ms = time.time_ns() // 1_000_000
         jobs = [asyncio.ensure_future(job) for job in (
             events.run(), _beat(live, index, born_ms), _probe(client), watch.run())]
         async with BusServer(state, f"control.{index}", Control(desk, counters).asked):

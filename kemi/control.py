@@ -33,7 +33,8 @@ class Control:
 
     def evidence(self, index: int) -> dict[str, Any]:
         """What the keeper ends a call by when the process dies: which, and since when."""
-        return {"control": index, "born": self.live.control(index, int(time.time() * 1000)),
+        now_ms = int(time.time() * 1000)
+        return {"control": index, "born": self.live.control(index, now_ms), "at": now_ms,
                 "cseq": KSR.pv.gete("$cs")}
 
     def sends(self) -> bool:

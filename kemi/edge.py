@@ -290,7 +290,12 @@ class Edge:
         if KSR.nathelper.nat_uac_test(18) > 0 or KSR.is_WSX():
             KSR.nathelper.fix_nated_register()
             KSR.setbflag(FLAG_NAT_BRANCH)
-        if KSR.registrar.save_uri("location", 0, f"sip:d{caller.device}@{self.domain}") < 0:
+        KSR.cfgutils.lock("location")
+        try:
+            saved = KSR.registrar.save_uri("location", 0, f"sip:d{caller.device}@{self.domain}")
+        finally:
+            KSR.cfgutils.unlock("location")
+        if saved < 0:
             KSR.sl.send_reply(500, "Server Internal Error")
         return True
 

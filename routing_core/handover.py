@@ -137,5 +137,14 @@ def conversation_of(setup: bytes) -> str:
     return str(found.get("conversation") or found.get("uid") or "")
 
 
+def taken(setup: bytes, process: int, born_ms: int) -> bytes:
+    """A slot's set-up note that says which life of which process has the call."""
+    try:
+        found = msgspec.json.decode(setup)
+    except msgspec.DecodeError:
+        return setup
+    return msgspec.json.encode(found | {"control": process, "born": born_ms})
+
+
 def _signature(body: bytes, kind: type[Any], key: bytes) -> str:
     return hmac.digest(key, kind.__name__.encode() + body, "sha256")[:SIGNATURE_BYTES].hex()

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -88,15 +89,13 @@ class Box:
 
 
 async def leave(line: Call, seconds: float = 1.6) -> None:
-    """Over the greeting to the tone, say something, and end it with #."""
+    """Over the greeting to the tone, say something, and hang up."""
     await line.answered()
     line.press("#")
     await line.hears(1000, for_s=0.2)
     await line.silent()
     await asyncio.sleep(seconds)
-    line.press("#")
-    await says(line, phrase("message_saved_short"))
-    await line.ended()
+    await line.hang_up()
 
 
 # -- leaving a message (R3) --------------------------------------------------------------------
@@ -112,7 +111,6 @@ async def test_greetings_and_a_message_after_each(exchange: Exchange, company: C
     lunch = company.activity("lunch")
     company.presence(cia, lunch)
     numbers = [company.main(to(box.id), place) for place, box in enumerate((general, own, present))]
-    from datetime import datetime
     away = words.away("Cia Fur", "lunch", None, datetime.now(), LANGUAGE)
 
     async with trunk.carrier(exchange) as carrier:
@@ -293,17 +291,16 @@ async def test_listening_with_extension_and_pin(exchange: Exchange, company: Com
                 mark = time.monotonic()
                 line.press(keys)
                 await says(line, phrase("wrong_pin"), since=mark)
-            await says(line, phrase("pin_locked"))
-            await line.ended()
+            await says(line, phrase("pin_locked" if len(tries) == 3 else "ask_extension"),
+                       since=mark, first_s=1.5)
+            await line.hang_up()
 
         async def right() -> None:
             line = await carrier.dial(access)
             await says(line, phrase("ask_extension"), first_s=1)
             line.press("101#2947#")
             await says(line, words.messages(1, 0, LANGUAGE))
-            line.press("1")
-            await line.hears(VOICE, seconds=20)
-            line.press("3")
+            line.press("13")  # over its heading
             await says(line, phrase("message_deleted"))
             await line.hang_up()
 
@@ -317,7 +314,7 @@ async def test_listening_with_extension_and_pin(exchange: Exchange, company: Com
                              wrong("101#0000#", "101##", "101#29471#"),
                              wrong("199#2947#", "#2947#", "*#1#"))
         assert (await faults(exchange))["pin_wrong"] == before + 6
-        await wrong("101#2947#", "101#2947#", "101#2947#")
+        await wrong("101#2947#")
 
 
 @real
