@@ -197,7 +197,7 @@ class Sample(NamedTuple):
 
 def many(quick: bool, say: Say) -> dict[str, Any]:
     """Memory over many short calls."""
-    calls, rate = (3000, 200) if quick else (100_000, 300)
+    calls, rate = (3000, 150) if quick else (100_000, 150)
     samples: list[Sample] = []
     with Subject(ours()) as subject, subject.place(calls, rate) as line:
         began = time.monotonic()

@@ -68,6 +68,11 @@ class Over(Exception):
     """Nobody is left in the call."""
 
 
+def _rouse(wake: "asyncio.Future[None] | None") -> None:
+    if wake is not None and not wake.done():
+        wake.set_result(None)
+
+
 class Call:
     """See the module. uid: of the edge's call record; every part of the call carries it."""
 
@@ -89,7 +94,7 @@ class Call:
         self.began = world.now()
         self.sound: Sound | None = None
         self._inbox: deque[Event] = deque()
-        self._wake: asyncio.Event = asyncio.Event()
+        self._wake: asyncio.Future[None] | None = None  # what next() waits for
         self._tokens = itertools.count(1)
         self._labels = itertools.count(1)
         self._playing: dict[str, tuple[int, asyncio.Task[None]]] = {}
@@ -106,7 +111,7 @@ class Call:
                 event.reply(error="the call is over" if self.closed else "the call is busy")
             return
         self._inbox.append(event)
-        self._wake.set()
+        _rouse(self._wake)
 
     def listen(self, side: Side) -> None:
         """Have what the side's telephone says come in here."""
@@ -128,16 +133,19 @@ class Call:
                 if event is not None:
                     return event
                 self._still()
-            self._wake.clear()
-            left = None if until is None else until - asyncio.get_running_loop().time()
-            if left is not None and left <= 0:
+            loop = asyncio.get_running_loop()
+            if until is not None and until <= loop.time():
                 return None
+            # By hand: wait_for() swallows a cancellation that comes with the event (in 3.11), and
+            # every call waits here for nearly all of its life.
+            wake = self._wake = loop.create_future()
+            timer = None if until is None else loop.call_at(until, _rouse, wake)
             try:
-                # Not wait_for(): in 3.11 it swallows a cancellation that comes with the event.
-                async with asyncio.timeout(left):
-                    await self._wake.wait()
-            except TimeoutError:
-                return None
+                await wake
+            finally:
+                self._wake = None
+                if timer is not None:
+                    timer.cancel()
 
     async def _common(self, event: Event) -> Event | None:
         """Deal with what is the same everywhere; the rest, or what it means, for the script."""
@@ -242,9 +250,9 @@ class Call:
         await self._forget(side)
 
     async def _forget(self, side: Side) -> None:
-        """Nothing of it stays in the media session."""
+        """Nothing of it stays in the media session; the end of the call ends all of that."""
         self._halt(side)
-        if self.sound is not None:
+        if self.sound is not None and (self.sides or self._ringing):
             await self.guard(lambda sound: sound.drop(side.label))
 
     def let_go(self, side: Side) -> None:
@@ -254,7 +262,7 @@ class Call:
                      if isinstance(event, LegSaid) and event.side is side]
         side.leg.on = side.kept.append
         self._ringing.pop(side.label, None)
-        self._wake.set()
+        _rouse(self._wake)
 
     async def guard(self, do: Callable[[Sound], Awaitable[Any]]) -> Any:
         """What may fail with the media and changes nothing when it does; None then."""

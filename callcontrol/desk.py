@@ -211,14 +211,11 @@ class Desk:
 
     async def phrase(self, call: Call, key: str, **values: Any) -> list[Any]:
         """Files that say it."""
-        side = next(iter(call.sides.values()))
-        return await self.prompts.say(side, words.phrase(key, call.language, **values),
-                                      call.language)
+        return await self.prompts.say(words.phrase(key, call.language, **values), call.language)
 
     async def files(self, call: Call, prompt: int) -> list[Any]:
         """A prompt of the company."""
-        side = next(iter(call.sides.values()))
-        return await self.prompts.prompt(side, prompt, call.tenant, call.language)
+        return await self.prompts.prompt(prompt, call.tenant, call.language)
 
     def music_of(self, call: Call) -> Path:
         """The company's hold music."""
@@ -433,9 +430,12 @@ class Desk:
     async def _call_back(self, tenant: int, caller: int, number: str, user: int) -> None:
         until = self.clock() + CALLBACK_S
         while self.clock() < until:
-            if not self.busy(user) and not (caller and self.busy(caller)):
+            oldest = next(key for key in self._callbacks if key[:2] == (tenant, user))
+            if oldest[2] == number and not self.busy(user) and not (caller and self.busy(caller)):
                 first = f"phones:{caller}" if caller else f"number:{number}"
-                self.originate(tenant, first, f"user:{user}", caller or user)
+                call = self.originate(tenant, first, f"user:{user}", caller or user)
+                if call.script:
+                    await asyncio.wait([call.script])  # whoever waits behind is called after it
                 return
             await asyncio.sleep(CALLBACK_LOOK_S)
 

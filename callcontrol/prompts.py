@@ -10,8 +10,7 @@ from typing import Final
 
 import structlog
 
-from callcontrol.call import Side
-from rtp import audio, sdp
+from rtp import audio
 from rtp.errors import MediaError
 from rtp.speech import Speaker
 from store import NotFound
@@ -36,11 +35,10 @@ class Prompts:
 
     def tone(self, name: str) -> Path:
         """The file of "ringback", "busy", "beep" or "hold"."""
-        return audio.choose(self._tones[name], "PCMA")
+        return audio.choose(self._tones[name])
 
-    async def prompt(self, side: Side, prompt: int | None, tenant: int,
-                     language: str) -> list[Path]:
-        """The company's prompt for what the side's telephone can hear."""
+    async def prompt(self, prompt: int | None, tenant: int, language: str) -> list[Path]:
+        """The company's prompt."""
         if prompt is None:
             return []
         try:
@@ -50,7 +48,7 @@ class Prompts:
         if not isinstance(row, Prompt) or row.tenant != tenant:
             return self._missing(prompt, "there is no such prompt")
         if row.sha256:
-            file = audio.choose(self._kept / row.sha256, codec_of(side))
+            file = audio.choose(self._kept / row.sha256)
             if file.exists():
                 return [file]
             missing = self._missing(prompt, f"{file} is not there")
@@ -58,14 +56,14 @@ class Prompts:
                 return missing
         if not row.text:
             return self._missing(prompt, "it has neither audio nor text")
-        return await self.say(side, row.text, row.language or language)
+        return await self.say(row.text, row.language or language)
 
-    async def say(self, side: Side, text: str, language: str) -> list[Path]:
+    async def say(self, text: str, language: str) -> list[Path]:
         """A text, spoken."""
         if not text:
             return []
         try:
-            return [audio.choose(await self._speaker.say(text, language), codec_of(side))]
+            return [audio.choose(await self._speaker.say(text, language))]
         except (MediaError, OSError) as error:
             log.error("text not spoken", error=str(error))
             self._count("speech_failed")
@@ -78,7 +76,7 @@ class Prompts:
         except NotFound:
             row = None
         if isinstance(row, Prompt) and row.tenant == tenant and row.sha256:
-            file = audio.choose(self._kept / row.sha256, "PCMA")
+            file = audio.choose(self._kept / row.sha256)
             return file if file.exists() else None
         return None
 
@@ -87,10 +85,3 @@ class Prompts:
         self._count("prompt_missing")
         return []
 
-
-def codec_of(side: Side) -> str:
-    """What the side's telephone is sent."""
-    try:
-        return sdp.read(side.offer).codec.name if side.offer else "PCMA"
-    except MediaError:
-        return "PCMA"

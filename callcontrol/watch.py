@@ -22,7 +22,6 @@ from store.errors import StoreError
 log = structlog.get_logger()
 
 LOOK_S: Final = 0.1
-LAST_S: Final = 0.1
 #: A mailbox is counted in the store: less often.
 LOOK_MAILBOX_S: Final = 0.5
 #: A subscription is short: when this process has died, the next refresh finds another.
@@ -86,14 +85,8 @@ class Watch:
         watcher.until = time.monotonic() + granted
         watcher.subscription.accept(event, granted)
         watcher.told = None
-        if granted:
-            self._look(watcher)
-        else:  # in a moment: the stack would refuse the request that it ends by
-            asyncio.get_running_loop().call_later(LAST_S, self._last, watcher)
-
-    def _last(self, watcher: _Watcher) -> None:
-        if not watcher.subscription.over:
-            self._look(watcher)
+        self._look(watcher)
+        if not granted:
             self._drop(watcher)
 
     async def run(self) -> None:
@@ -105,7 +98,7 @@ class Watch:
             if mailboxes:
                 mailboxes_at = now + LOOK_MAILBOX_S
             for watcher in list(self._watchers.values()):
-                if watcher.subscription.over or now > watcher.until + 2 * LAST_S:
+                if watcher.subscription.over or now > watcher.until:
                     self._drop(watcher)
                 elif mailboxes or watcher.subscription.event == DIALOG:
                     try:

@@ -346,8 +346,18 @@ class Relay:
         context.sent = True
         KSR.pv.sets(AVP_CONTEXT, encode_context(context).decode())
         if KSR.tm.t_relay() < 0:
-            # Nothing could be sent. tm has answered, or does so from the failure step.
+            # Cancelled before it was sent, or nobody could be reached: no later step may come. (A
+            # failure step that does come finds the call ended.)
+            cancelled = KSR.tm.t_is_canceled() > 0
+            now = time.time()
+            if not self.calls.end(context.slot, context.nonce, 487 if cancelled else 503,
+                                  Ended.CANCELLED if cancelled else Ended.FAILED, now):
+                return
             KSR.warn(f"call {context.uid}: could not be sent\n")
+            if context.media:
+                self.media.delete()
+            if cancelled:
+                KSR.tm.t_reply(487, "Request Terminated")
 
     def refuse(self, context: Context, code: int, reason: int, now: float,
                decision: Decision | None = None) -> None:

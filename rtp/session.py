@@ -185,12 +185,13 @@ class Media:
                         ended += 1
         return ended
 
-    async def end(self, node: Node, call_id: str) -> None:
+    async def end(self, node: Node, call_id: str, recorded: bool = True) -> None:
         """Delete a call, its recording finished before: rtpengine's own end of both at once has
         crashed. MediaTimeout."""
         named: Reply = {"call-id": call_id}
-        with contextlib.suppress(MediaRefused):
-            await self.client.command(node, "stop recording", **named)
+        if recorded:
+            with contextlib.suppress(MediaRefused):
+                await self.client.command(node, "stop recording", **named)
         await self.client.command(node, "delete", **named, **{"delete-delay": 0})
 
     async def _watch(self) -> None:
@@ -719,7 +720,7 @@ class Session:
             async with asyncio.timeout(CLOSE_S), self._lock:
                 self._parties.clear()
         with contextlib.suppress(MediaError):
-            await self.media.end(self.node, self.call_id)
+            await self.media.end(self.node, self.call_id, self._recording is not None)
 
 
 #: Without port-latching a party's own port would change with whom it talks with.

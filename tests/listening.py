@@ -1,5 +1,6 @@
-"""What callers hear, so that it can be proved: prompts that are tones of their own frequency, and the
-files that the exchange's own speaker makes of its words; and that nothing is left after a call."""
+"""What callers hear, so that it can be proved: prompts that are tones of their own frequency, and
+the files that the exchange's own speaker makes of its words; and that nothing is left after a call.
+"""
 
 import asyncio
 import io
@@ -21,7 +22,7 @@ from rtp import audio
 from rtp.speech import Speaker
 from store import bus
 from tests.exchange import Company, Exchange, eventually
-from tests.softphone import Call, Carrier, Endpoint, tones
+from tests.softphone import Call, Carrier, Endpoint
 from vaxel.ports import free_port
 
 #: How alike what was heard and what was to be said are, at least: 1 is the same.
@@ -90,7 +91,7 @@ def spoken(text: str, language: str = LANGUAGE) -> np.ndarray:
     async def say() -> Path:
         speaker = Speaker(Path(_FOLDER.name))
         try:
-            return audio.choose(await speaker.say(text, language), "PCMA")
+            return audio.choose(await speaker.say(text, language))
         finally:
             await speaker.close()
 

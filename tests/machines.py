@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from unittest import mock
 
 from structlog.testing import capture_logs
 
@@ -14,8 +13,7 @@ from callcontrol.call import MAX_CALL_S, Call, Command
 from callcontrol.control import COMMANDS
 from callcontrol.sofia.ua import Dialog, State
 from routing_core.codes import Reason
-from store import pin
-from tests.fake_desk import CHEAP, PIN, TENANT, FakeDesk
+from tests.fake_desk import PIN, TENANT, FakeDesk, cheap
 from tests.fakes import FakeLeg, FakeSound, Policy, Stage, VirtualLoop, open_legs, sdp
 
 #: Whatever rings, waits or is spoken has come to its end by then, when nobody does anything.
@@ -86,7 +84,7 @@ class Run:
 
     def play(self) -> None:
         """Run it; AssertionError with all that was wrong."""
-        with capture_logs(), mock.patch.multiple(pin, **CHEAP):
+        with capture_logs(), cheap:
             self.loop.play(self._scene())
         faults = [*self.stage.faults, *self.loop.unhandled]
         if not (self.stage.troubled or self.lost):

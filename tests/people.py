@@ -7,6 +7,7 @@ of its calls anywhere.
 import asyncio
 import contextlib
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
@@ -19,7 +20,9 @@ from vaxel.ports import free_port
 #: Of each person's telephone, and of nothing that the exchange plays.
 TONES = {"101": 600, "102": 800, "103": 1000, "104": 1200, "105": 1600, "carrier": 1400}
 #: What the exchange lets somebody hear whom it is calling for.
-RINGBACK = 420
+RINGBACK = {400, 420, 440}
+#: Music and a ringing tone are told from a voice in so long.
+MUSIC_S = 0.2
 #: What a call has while it lasts, and what a process counts when something in it went wrong.
 HAS = ("calls", "legs", "media_sessions", "rooms", "parked", "events_lost")
 FAULTS = ("script_failed", "media_failed", "prompt_failed", "prompt_missing", "speech_failed",
@@ -178,15 +181,24 @@ async def both(one: Call, two: Call) -> None:
 
 async def music(call: Call) -> None:
     """Until the call hears what the exchange plays: tones, and none of them a person's."""
-    voices = set(TONES.values())
+    await _plays(call, lambda found: not found & set(TONES.values()) and not found <= RINGBACK,
+                 "music")
+
+
+async def ringback(call: Call) -> None:
+    """Until the call hears that somebody's telephone rings."""
+    await _plays(call, lambda found: found <= RINGBACK, "a ringing tone")
+
+
+async def _plays(call: Call, right: Callable[[set[int]], bool], what: str) -> None:
+    start = time.monotonic()
 
     async def heard() -> bool:
-        start = asyncio.get_running_loop().time()
-        await asyncio.sleep(0.3)
-        found = frequencies(call, start)
-        return bool(found) and not found & voices and found != {RINGBACK}
+        now = time.monotonic()
+        found = frequencies(call, now - MUSIC_S) if now - start > MUSIC_S else set()
+        return bool(found) and right(found)
 
-    await wait_for(heard, lambda: f"music at {call.phone.name}")
+    await wait_for(heard, f"{what} at {call.phone.name}")
 
 
 async def played(exchange: Exchange, company: Company, work: Callable[..., Awaitable[None]],

@@ -20,7 +20,7 @@ import numpy as np
 from rtp.recording import Decoder
 from tests.exchange import Exchange, credentials
 from tests.exchange import Telephone as Device
-from tests.telephone import CODES, NAMES, Telephone, tone
+from tests.telephone import CODES, FRAME_S, NAMES, Telephone, tone
 
 T1_S = 0.5
 PATIENCE_S = 10
@@ -329,7 +329,7 @@ class Call:
     def press(self, digits: str) -> None:
         """Keys by RFC 4733."""
         for digit in digits:
-            self.media.press(digit)
+            self.media.press(digit, frames=1)
 
     async def info(self, digit: str) -> int:
         """A key by SIP INFO."""
@@ -354,17 +354,17 @@ class Call:
         silent = self.holding or self.phone.mute
         self.media.to = 0 if silent else int(line[1])
 
-    async def hears(self, *hz: int, for_s: float = 0.3, seconds: float = PATIENCE_S) -> None:
+    async def hears(self, *hz: int, for_s: float = 0.14, seconds: float = PATIENCE_S) -> None:
         """Until just these tones were heard for so long (none: no tone at all)."""
-        until = time.monotonic() + seconds
+        start = time.monotonic()
         while True:
-            start = time.monotonic()
-            await asyncio.sleep(for_s)
-            found = tones(self.media.sound(start))
+            await asyncio.sleep(FRAME_S)
+            now = time.monotonic()
+            found = frequencies(self, now - for_s) if now - start > for_s else None
             if found == set(hz):
                 return
-            assert time.monotonic() < until, \
-                f"{self.phone.name} hears {sorted(found)}, not {sorted(hz)}"
+            assert now - start < seconds, \
+                f"{self.phone.name} hears {sorted(found or ())}, not {sorted(hz)}"
 
     async def silent(self) -> None:
         """Until no tone is heard."""
@@ -757,6 +757,7 @@ def _gist(text: str) -> str:
     """A message in a line."""
     message = Message(text)
     return (f"{message.start[:70]} | {message.get('cseq')} | {message.get('call-id')[:12]}"
+            + (f" | {message.get('subscription-state')[:12]}" if message.method == "NOTIFY" else "")
             + (f" | {message.body[:24].strip()!r}" if message.body else ""))
 
 

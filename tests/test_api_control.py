@@ -1,4 +1,4 @@
-"""Calls in progress through the API (C1 to C9, R1): what the attendant page and contact centres use."""
+"""Calls in progress through the API (C1 to C9, R1): what the attendant page and others use."""
 
 import asyncio
 from typing import Any

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from tests.exchange import Exchange, eventually
-from tests.people import RINGBACK, TONES, People, both, music, played, scene, take, wait_for
+from tests.people import TONES, People, both, music, played, ringback, scene, take, wait_for
 from tests.softphone import Call, Carrier, Softphone, frequencies, tones
 
 #: A telephone is told that its call is over when the process that carried it was killed.
@@ -39,10 +39,10 @@ async def over(*calls: Call) -> None:
 
 async def told(call: Call) -> None:
     """Until the exchange says something to it, in words: keys count again when it is over."""
+    start = time.monotonic()
+
     async def heard() -> bool:
-        start = time.monotonic()
-        await asyncio.sleep(0.2)
-        return not frequencies(call, start) <= set(TONES.values())
+        return not frequencies(call, max(start, time.monotonic() - 0.2)) <= set(TONES.values())
 
     await wait_for(heard, f"words at {call.phone.name}")
 
@@ -207,6 +207,24 @@ async def test_other_keys_reach_the_other_side(people: People) -> None:
     await over(line, call)
 
 
+@scene
+async def test_cancelled_at_once(people: People) -> None:
+    """A CANCEL as early as there can be one: the line is free at once."""
+    anna, bo = await people.phone("101"), await people.phone("102")
+
+    def trying(call: Call) -> bool:
+        return call.code == 100 or call.state == "over"
+
+    for number in range(24):
+        line = await bo.dial("101")
+        await bo.until(lambda line=line: trying(line), "100")
+        await asyncio.sleep(number % 6 / 5000)
+        await line.cancel()
+        await line.ended()
+    assert all(call.state == "over" or not call.acknowledged for call in anna.calls)
+    await asyncio.gather(*(call.ended() for call in anna.calls))
+
+
 # -- consult, swap, three (C4, C5) -------------------------------------------------------------
 
 @scene
@@ -264,7 +282,7 @@ async def test_a_consultation_that_fails(people: People, way: str) -> None:
         third = await cia.incoming()
         third.ring()
         await music(line)
-        await call.hears(RINGBACK)
+        await ringback(call)
         if way == "busy":
             third.refuse(486)
         else:
@@ -625,7 +643,7 @@ async def test_click_to_call(people: People, second: str) -> None:
     call.answer()
     line = await called.incoming()
     line.ring()
-    await call.hears(RINGBACK)
+    await ringback(call)
     line.answer()
     await both(call, line)
     await over(call)
@@ -635,7 +653,7 @@ async def test_click_to_call(people: People, second: str) -> None:
 @pytest.mark.parametrize("what", ["refused", "second busy", "left while ringing", "both at once"])
 @scene
 async def test_click_to_call_that_fails(people: People, what: str) -> None:
-    anna, bo = await people.phone("101"), await people.phone("102")
+    anna, bo = await people.phone("101"), await people.phone("102", functions=False)
     await people.originate(f"phones:{people.users['101']}", "dial:102", "101")
     call = await anna.incoming()
     if what == "refused":

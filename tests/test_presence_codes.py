@@ -1,5 +1,5 @@
-"""A person's own presence, forwarding and prompts by telephone (P6, I3): codes and the menu, what is
-said of them, and that the next call knows."""
+"""A person's own presence, forwarding and prompts by telephone (P6, I3): codes and the menu, what
+is said of them, and that the next call knows."""
 
 import asyncio
 import time
@@ -324,6 +324,8 @@ async def test_a_prompt_recorded_by_telephone(exchange: Exchange, company: Compa
         async def thrown_away() -> None:
             line = await a.dial("500")
             await line.hears(1000, for_s=0.2)
+            await line.silent()
+            await asyncio.sleep(1.3)
             line.press("#*")
             await says(line, phrase("goodbye"))
             await line.ended()

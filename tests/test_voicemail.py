@@ -1,5 +1,5 @@
-"""Voicemail by real calls: leaving messages, listening to them, lamps, mail and webhooks, and what is
-kept when processes are killed meanwhile."""
+"""Voicemail by real calls: leaving messages, listening to them, lamps, mail and webhooks, and what
+is kept when processes are killed meanwhile."""
 
 import asyncio
 import io
@@ -24,7 +24,6 @@ from tests.listening import (
     faults,
     incoming,
     lines,
-    message,
     phrase,
     prompt,
     real,
@@ -250,23 +249,27 @@ async def test_listening_from_ones_own_telephone(exchange: Exchange, company: Co
         third, second, first = [one["uid"] for one in await box.holds(3)]
         line = await a.dial("*98")
         await says(line, words.messages(3, 0, LANGUAGE))
-        line.press("1")  # the newest first
+        line.press("1")  # the newest first, with its heading
         await line.hears(800, seconds=20)
         line.press("2")
         await says(line, phrase("message_saved"))
-        await line.hears(800, seconds=20)  # the next
+        line.press("#")  # the next, without
+        await line.hears(800)
         line.press("3")
-        await says(line, phrase("message_deleted"))
         await soon(lambda: box.messages("deleted"), "a deleted message")
-        line.press("#")  # the third, which is not listened to
+        line.press("#")
+        await line.hears(VOICE)
+        line.press("#")
         await says(line, phrase("no_more_messages"))
         assert [one["uid"] for one in box.messages("saved")] == [third, first]
         assert [one["uid"] for one in box.messages("deleted")] == [second]
-        line.press("2")  # the saved ones
-        await line.hears(800, seconds=20)
-        line.press("*")  # there is none before
-        await line.hears(800, seconds=20)
-        line.press("#4")
+        line.press("2#")  # the saved ones
+        await line.hears(800)
+        line.press("*#")  # there is none before
+        await line.hears(800)
+        line.press("##")
+        await line.hears(VOICE)
+        line.press("4")
         called = await incoming(carrier)
         assert CALLER[1:] in called.invite.start
         called.answer()
@@ -332,8 +335,8 @@ async def test_a_shared_mailbox_and_its_listeners(exchange: Exchange, company: C
         async def listener() -> None:
             line = await a.dial("*98")
             await says(line, words.messages(1, 0, LANGUAGE))
-            line.press("1")
-            await line.hears(VOICE, seconds=20)
+            line.press("1#")
+            await line.hears(VOICE)
             line.press("2")
             await says(line, phrase("message_saved"))
             await line.hang_up()
@@ -365,8 +368,8 @@ async def test_the_lamp_goes_on_and_off(exchange: Exchange, company: Company,
         await shows("Messages-Waiting: yes", "1/0")
         line = await a.dial("*98")
         await line.answered()
-        line.press("1")
-        await line.hears(VOICE, seconds=20)
+        line.press("1#")
+        await line.hears(VOICE)
         line.press("2")
         await shows("Messages-Waiting: no", "0/1")
         await line.hang_up()

@@ -102,12 +102,11 @@ class Service:
 
     async def prompt(self, prompt: int | None) -> list[Path]:
         """A prompt of the company."""
-        return await self.desk.prompts.prompt(self.side, prompt, self.call.tenant,
-                                              self.call.language)
+        return await self.desk.prompts.prompt(prompt, self.call.tenant, self.call.language)
 
     async def spoken(self, text: str) -> list[Path]:
         """A text."""
-        return await self.desk.prompts.say(self.side, text, self.call.language)
+        return await self.desk.prompts.say(text, self.call.language)
 
     async def phrase(self, key: str, **values: Any) -> list[Path]:
         """One of the exchange's own sentences."""

@@ -109,9 +109,8 @@ async def capture(call: Call, side: Side, uid: str, limit_s: float) -> None:
             if event is not None:
                 await call.unexpected(event)
     finally:
-        if side.label in call.sides:  # otherwise its recording ended with it
-            with contextlib.suppress(MediaError):
-                await sound.record_stop()
+        with contextlib.suppress(MediaError):
+            await sound.record_stop()
 
 
 class Listen(Service):

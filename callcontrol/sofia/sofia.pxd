@@ -139,6 +139,7 @@ cdef extern from "<sofia-sip/su_wait.h>" nogil:
     int su_root_threading(su_root_t *, int)
     void su_root_run(su_root_t *)
     void su_root_break(su_root_t *)
+    int su_root_add_prepoll(su_root_t *, void (*)(void *, su_root_t *) noexcept, void *)
     int su_wait_create(su_wait_t *, int, int)
     int su_root_register(su_root_t *, su_wait_t *, su_wakeup_f, void *, int)
 

@@ -31,6 +31,14 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_lock(pthread_mutex_t *)
     int pthread_mutex_unlock(pthread_mutex_t *)
 
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    const int CLOCK_MONOTONIC
+    int clock_gettime(int, timespec *)
+    int nanosleep(const timespec *, timespec *)
+
 cdef extern from "<unistd.h>" nogil:
     ssize_t write(int, const void *, size_t)
     ssize_t read(int, void *, size_t)
@@ -40,6 +48,8 @@ cdef enum:
     MAX_EVENTS = 20_000
     MAX_TAGS = 12
     MAX_COMMAND = 64_000
+    IDLE_TURN_NS = 10_000    # a turn of the stack's loop in which nothing happened
+    REST_NS = 250_000
 
 cpdef enum Op:
     INVITE = 1
@@ -94,10 +104,6 @@ cpdef enum Kind:
     SUBSCRIBED = 9
     NOTIFIED = 10
     INVITE_REPLY = 11
-    BYE_REPLY = 12
-    INFO_REPLY = 13
-    UPDATE_REPLY = 14
-    REFER_REPLY = 15
     NOTIFY_REPLY = 16
     FORKED = 17
     FAULT = 18
@@ -212,6 +218,8 @@ cdef class Stack:
     cdef Command *first_command
     cdef Command *last_command
     cdef size_t waiting
+    cdef long long turned_ns
+    cdef int idle_turns
     cdef int event_fd, command_fd
     cdef su_root_t *root
     cdef nua_t *nua
@@ -302,6 +310,7 @@ cdef class Stack:
         self.up.set()
         with nogil:
             if not self.failed:
+                su_root_add_prepoll(self.root, _turned, <void *>self)
                 su_root_run(self.root)
                 nua_destroy(self.nua)
             su_root_destroy(self.root)
@@ -400,6 +409,26 @@ cdef class Stack:
         if first:
             write(self.command_fd, &one, 8)
         return 0
+
+    cdef void rest(self) noexcept nogil:
+        """Before the stack waits: it does so in whole milliseconds, and for a timer that is due in
+        less it turns round and round. Two turns that did nothing are one too many: then it rests, for
+        less than a timer may be late."""
+        cdef timespec now
+        cdef timespec pause
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        cdef long long at_ns = <long long>now.tv_sec * 1_000_000_000 + now.tv_nsec
+        if at_ns - self.turned_ns < IDLE_TURN_NS:
+            self.idle_turns += 1
+        else:
+            self.idle_turns = 0
+        if self.idle_turns >= 2:
+            pause.tv_sec = 0
+            pause.tv_nsec = REST_NS
+            nanosleep(&pause, NULL)
+            clock_gettime(CLOCK_MONOTONIC, &now)
+            at_ns = <long long>now.tv_sec * 1_000_000_000 + now.tv_nsec
+        self.turned_ns = at_ns
 
     cdef void carry_out(self) noexcept nogil:
         """In the stack's thread: everything that was asked."""
@@ -508,14 +537,6 @@ cdef class Stack:
             kind = SUBSCRIBED
         elif what == nua_i_notify:
             kind = NOTIFIED
-        elif what == nua_r_bye:
-            kind = BYE_REPLY
-        elif what == nua_r_info:
-            kind = INFO_REPLY
-        elif what == nua_r_update:
-            kind = UPDATE_REPLY
-        elif what == nua_r_refer:
-            kind = REFER_REPLY
         elif what == nua_r_notify:
             kind = NOTIFY_REPLY
         elif what == nua_i_fork:
@@ -724,6 +745,10 @@ cdef void texts_of(const sip_t *sip, int kind, const char **at, size_t *size) no
 cdef void _heard(nua_event_t what, int status, const char *phrase, nua_t *nua, void *magic,
                  nua_handle_t *nh, void *leg, const sip_t *sip, tagi_t *tags) noexcept nogil:
     (<Stack>magic).heard(what, status, phrase, nh, <Leg *>leg, sip)
+
+
+cdef void _turned(void *magic, su_root_t *root) noexcept nogil:
+    (<Stack>magic).rest()
 
 
 cdef int _commanded(void *root, su_wait_t *wait, void *magic) noexcept nogil:

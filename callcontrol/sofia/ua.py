@@ -150,6 +150,7 @@ class Leg:
         self.dialog = Dialog("", "", "")
         self.reliable = False
         self._reply: asyncio.Future[Record] | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"Leg({self.number}, {self.state.name})"
@@ -411,13 +412,16 @@ class UserAgent:
     def forget_later(self, leg: Leg) -> None:
         """In case the stack never says that it is over."""
         if self._loop:
-            self._loop.call_later(FORGET_S, self.forget, leg)
+            leg.timer = self._loop.call_later(FORGET_S, self.forget, leg)
 
     def forget(self, leg: Leg) -> None:
         """The leg is over for the stack too."""
         if self._legs.pop(leg.number, None) is not None:
             self._dialogs.pop(leg.dialog, None)
             self.stack.destroy(leg.number)
+            if leg.timer is not None:
+                leg.timer.cancel()  # it would keep the leg, and its call, for as long
+            leg.on = _deaf
 
     def drop_subscription(self, subscription: "Subscription") -> None:
         """It has ended."""
