@@ -264,13 +264,12 @@ class FakePrompts:
         """A file."""
         return Path(f"{name}-0.3")
 
-    async def prompt(self, _side: Any, prompt: int | None, _tenant: int,
-                     _language: str) -> list[Path]:
+    async def prompt(self, prompt: int | None, _tenant: int, _language: str) -> list[Path]:
         """There is one."""
         await self._stage.wait()
         return [Path("prompt-4.0")] if prompt == 31 else []
 
-    async def say(self, _side: Any, text: str, _language: str) -> list[Path]:
+    async def say(self, text: str, _language: str) -> list[Path]:
         """Two seconds."""
         self.said.append(text)
         await self._stage.wait()

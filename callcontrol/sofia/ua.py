@@ -453,10 +453,11 @@ class Subscription:
         """The state now; left_s 0 ends it."""
         if self.over:
             return
-        state = f"active;expires={left_s}" if left_s > 0 else "terminated;reason=timeout"
+        # Without a Subscription-State of ours: the stack sends the last one again when the other
+        # side ends the subscription, and then has to say so.
         self._agent.stack.send(Op.NOTIFY, self.number, 0, (
             (Tag.EVENT, self.event), (Tag.SUBSTATE, 2 if left_s > 0 else 3),
-            (Tag.SUBSCRIPTION, state), (Tag.CONTENT_TYPE, body_type), (Tag.PAYLOAD, body)))
+            (Tag.CONTENT_TYPE, body_type), (Tag.PAYLOAD, body)))
 
     def heard(self, record: Record) -> None:
         """A refresh, or how our NOTIFY fared."""
