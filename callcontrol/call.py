@@ -93,6 +93,7 @@ class Call:
         self.state = "new"
         self.began = world.now()
         self.sound: Sound | None = None
+        self.moved = False  # everybody has come into another media session, unconnected
         self._inbox: deque[Event] = deque()
         self._wake: asyncio.Future[None] | None = None  # what next() waits for
         self._tokens = itertools.count(1)
@@ -278,6 +279,7 @@ class Call:
     async def reopen(self) -> None:
         """The media node has lost the session: a new one, and every side is told where to send."""
         lost, self.sound = self.sound, None
+        self.moved = True
         if lost is not None:
             with contextlib.suppress(MediaError):
                 await lost.close()

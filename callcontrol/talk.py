@@ -132,6 +132,10 @@ class Conversation:
         self._by = self._first = self._second = None
         self._waiting.clear()
         while len(call.sides) == 2:
+            if call.moved:
+                call.moved = False
+                self._waiting.clear()
+                await self._again(*call.sides.values())
             await self._tune()
             event = await call.next(MAX_CALL_S)
             if event is None:
@@ -155,8 +159,7 @@ class Conversation:
         if isinstance(event, Held):
             self._held(event)
         elif isinstance(event, MediaLost):
-            await self._again(*call.sides.values())
-            self._waiting.clear()
+            pass  # talking() connects them again
         elif isinstance(event, Key):
             asked = self._read(event)
             if asked:
@@ -791,3 +794,8 @@ async def ask(call: Call, name: str, timeout_s: float, **arguments: Any) -> dict
     except TimeoutError:
         answer.cancel()
         return {"error": "no answer"}
+    except asyncio.CancelledError:
+        if answer.done() and not answer.cancelled() and "party" in answer.result():
+            answer.result()["party"].leg.hang_up()  # it was given to nobody
+        answer.cancel()
+        raise
