@@ -139,6 +139,12 @@ async def says(call: Call, text: str, *, since: float = 0.0, first_s: float = 0,
         await asyncio.sleep(0.15)
 
 
+async def line_tone(call: Call) -> None:
+    """Until the 425 Hz of ringing and of busy lines is heard."""
+    since = time.monotonic()
+    await soon(lambda: seconds_of(call.media.sound(since), 425) >= 0.2, "a line tone")
+
+
 async def soon(what: Callable[[], Found], why: str, seconds: float = 10) -> Found:
     """The first true answer, while telephones go on."""
     until = time.monotonic() + seconds
@@ -157,7 +163,7 @@ def parts(sound: np.ndarray, hz: int) -> list[bool]:
     for at in range(0, len(sound) - size, size):
         part = sound[at:at + size]
         energy = float(np.sum(part ** 2))
-        found.append(energy > size * 500 ** 2
+        found.append(energy > size * 300 ** 2
                      and 2 * float(abs(np.sum(part * wave))) ** 2 > 0.7 * size * energy)
     return found
 

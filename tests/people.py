@@ -7,8 +7,9 @@ of its calls anywhere.
 import asyncio
 import contextlib
 import inspect
+import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
 from store import bus
@@ -23,10 +24,14 @@ TONES = {"101": 600, "102": 800, "103": 1000, "104": 1200, "105": 1600, "carrier
 RINGBACK = {400, 420, 440}
 #: Music and a ringing tone are told from a voice in so long.
 MUSIC_S = 0.2
+#: Scenes that are played at the same time: their telephones share a processor.
+AT_ONCE = 6
 #: What a call has while it lasts, and what a process counts when something in it went wrong.
 HAS = ("calls", "legs", "media_sessions", "rooms", "parked", "events_lost")
 FAULTS = ("script_failed", "media_failed", "prompt_failed", "prompt_missing", "speech_failed",
           "conference_failed", "mixer_failed", "recording_failed", "unsigned_call")
+
+Work = Callable[..., Awaitable[None]]
 
 
 class People:
@@ -201,8 +206,7 @@ async def _plays(call: Call, right: Callable[[set[int]], bool], what: str) -> No
     await wait_for(heard, f"{what} at {call.phone.name}")
 
 
-async def played(exchange: Exchange, company: Company, work: Callable[..., Awaitable[None]],
-                 **arguments: Any) -> None:
+async def played(exchange: Exchange, company: Company, work: Work, **arguments: Any) -> None:
     """work(people, ...), and nothing is left; what goes wrong is told with what was sent."""
     async with People(exchange, company) as people:
         try:
@@ -214,7 +218,28 @@ async def played(exchange: Exchange, company: Company, work: Callable[..., Await
             raise
 
 
-def scene(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+async def _together(exchange: Exchange, work: Work, cases: Sequence[dict[str, Any]]) -> None:
+    """All cases at once, in a company each; nothing is left of any."""
+    turn, over = asyncio.Semaphore(AT_ONCE), asyncio.Barrier(len(cases))
+    companies = [exchange.company() for _ in cases]
+
+    async def wait(people: People, **arguments: Any) -> None:
+        try:
+            async with turn:
+                await work(people, **arguments)
+        finally:
+            await over.wait()
+
+    found = await asyncio.gather(*(
+        played(exchange, company, wait, **case)
+        for company, case in zip(companies, cases, strict=True)), return_exceptions=True)
+    for case, error in zip(cases, found, strict=True):
+        if error is not None:
+            error.add_note(f"of the cases this one: {case}")
+            raise error
+
+
+def scene(work: Work) -> Callable[..., None]:
     """A test of a coroutine: work(people, what it is parametrized with)."""
     def test(exchange: Exchange, company: Company, **arguments: Any) -> None:
         asyncio.run(played(exchange, company, work, **arguments))
@@ -225,3 +250,18 @@ def scene(work: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     test.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*fixtures, *list(inspect.signature(work).parameters.values())[1:]])
     return test
+
+
+def scenes(**values: Sequence[Any]) -> Callable[[Work], Callable[..., None]]:
+    """One test of every combination of these values, played at the same time: what a scene waits
+    for is mostly speech."""
+    cases = [dict(zip(values, one, strict=True)) for one in itertools.product(*values.values())]
+
+    def made(work: Work) -> Callable[..., None]:
+        def test(exchange: Exchange) -> None:
+            asyncio.run(_together(exchange, work, cases))
+
+        test.__name__, test.__doc__ = work.__name__, work.__doc__
+        return test
+
+    return made

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from tests.exchange import Exchange, eventually
-from tests.people import TONES, People, both, music, played, ringback, scene, take, wait_for
+from tests.people import TONES, People, both, music, played, ringback, scene, scenes, take, wait_for
 from tests.softphone import Call, Carrier, Softphone, frequencies, tones
 
 #: A telephone is told that its call is over when the process that carried it was killed.
@@ -49,9 +49,7 @@ async def told(call: Call) -> None:
 
 # -- hold (C11) --------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("who", ["caller", "called"])
-@pytest.mark.parametrize("direction", ["sendonly", "inactive"])
-@scene
+@scenes(who=["caller", "called"], direction=["sendonly", "inactive"])
 async def test_hold(people: People, who: str, direction: str) -> None:
     anna, bo = await people.phone("101"), await people.phone("102")
     line, call = await people.talk(bo, anna)
@@ -115,8 +113,7 @@ async def test_hold_over_and_over(people: People) -> None:
     await call.ended()
 
 
-@pytest.mark.parametrize("way", ["reinvite", "update"])
-@scene
+@scenes(way=["reinvite", "update"])
 async def test_another_codec_during_the_call(people: People, way: str) -> None:
     anna, bo = await people.phone("101", kinds="8 0"), await people.phone("102")
     line, call = await people.talk(bo, anna)
@@ -243,8 +240,7 @@ async def test_consult_and_swap(people: People) -> None:
     await call.ended()
 
 
-@pytest.mark.parametrize("way", ["code", "hang up", "command"])
-@scene
+@scenes(way=["code", "hang up", "command"])
 async def test_complete(people: People, way: str) -> None:
     """The first and the second party go on without who brought them together."""
     line, call, third = await three_calls(people)
@@ -272,8 +268,7 @@ async def test_complete_after_a_swap(people: People) -> None:
     await line.ended()
 
 
-@pytest.mark.parametrize("way", ["busy", "taken back", "nobody there"])
-@scene
+@scenes(way=["busy", "taken back", "nobody there"])
 async def test_a_consultation_that_fails(people: People, way: str) -> None:
     anna, bo, cia = await people.three()
     line, call = await people.talk(bo, anna)
@@ -332,8 +327,7 @@ async def test_the_first_party_leaves(people: People) -> None:
     await third.ended()
 
 
-@pytest.mark.parametrize("leaves", [0, 1, 2])
-@scene
+@scenes(leaves=[0, 1, 2])
 async def test_three_talk(people: People, leaves: int) -> None:
     """Each hears both others; when one leaves the two go on."""
     line, call, third = parties = await three_calls(people)
@@ -388,8 +382,7 @@ async def park(people: People, way: str = "code") -> tuple[Call, Call]:
     return line, call
 
 
-@pytest.mark.parametrize("way", ["code", "command"])
-@scene
+@scenes(way=["code", "command"])
 async def test_park_and_retrieve(people: People, way: str) -> None:
     cia = await people.phone("103")
     line, call = await park(people, way)
@@ -441,11 +434,11 @@ async def test_the_parked_party_leaves(people: People) -> None:
     await call.ended()
 
 
-@scene
-async def test_nothing_is_parked_there(people: People) -> None:
+@scenes(dialled=["*85*99", "*85", "**101", "*8", "*84"])
+async def test_nothing_to_take(people: People, dialled: str) -> None:
     """A sentence says so; the call is answered for it and ended."""
-    cia = await people.phone("103")
-    call = await cia.dial("*85*99")
+    _, _, cia = await people.three()
+    call = await cia.dial(dialled)
     await call.answered()
     await call.ended()
     assert tones(call.heard, 200)
@@ -453,8 +446,7 @@ async def test_nothing_is_parked_there(people: People) -> None:
 
 # -- pickup (C3) -------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("way", ["directed", "group", "outside"])
-@scene
+@scenes(way=["directed", "group", "outside"])
 async def test_pickup(people: People, way: str) -> None:
     anna, bo, cia = await people.three()
     if way == "group":
@@ -494,14 +486,6 @@ async def test_picked_up_while_it_is_answered(people: People) -> None:
     await asyncio.wait([asyncio.ensure_future(line.hears(hz)) for hz in (600, 1000)],
                        return_when=asyncio.FIRST_COMPLETED)
     await over(line, third, ringing)
-
-
-@scene
-async def test_nobody_rings(people: People) -> None:
-    _, _, cia = await people.three()
-    call = await cia.dial("**101")
-    await call.answered()
-    await call.ended()
 
 
 @scene
@@ -628,8 +612,7 @@ async def test_fetch(people: People) -> None:
 
 # -- click to call (C9) ------------------------------------------------------------------------
 
-@pytest.mark.parametrize("second", ["102", "outside"])
-@scene
+@scenes(second=["102", "outside"])
 async def test_click_to_call(people: People, second: str) -> None:
     """My telephone rings first."""
     anna, bo = await people.phone("101"), await people.phone("102")
@@ -650,8 +633,7 @@ async def test_click_to_call(people: People, second: str) -> None:
     await line.ended()
 
 
-@pytest.mark.parametrize("what", ["refused", "second busy", "left while ringing", "both at once"])
-@scene
+@scenes(what=["refused", "second busy", "left while ringing", "both at once"])
 async def test_click_to_call_that_fails(people: People, what: str) -> None:
     anna, bo = await people.phone("101"), await people.phone("102", functions=False)
     await people.originate(f"phones:{people.users['101']}", "dial:102", "101")
@@ -723,8 +705,7 @@ async def test_recorded_by_hand(people: People) -> None:
         assert any(index + 5 in quiet for index in quiet), "the pause is silence"
 
 
-@pytest.mark.parametrize("end", ["hang up", "transfer"])
-@scene
+@scenes(end=["hang up", "transfer"])
 async def test_recording_by_command_ends_with_the_call(people: People, end: str) -> None:
     anna, bo, cia = await people.three()
     line, call = await people.talk(bo, anna)
@@ -745,10 +726,8 @@ async def test_recording_by_command_ends_with_the_call(people: People, end: str)
 
 # -- everybody leaves in every state -----------------------------------------------------------
 
-@pytest.mark.parametrize("leaves", ["by", "other", "third"])
-@pytest.mark.parametrize("state", ["consult rings", "transfer rings", "consulting", "conference",
+@scenes(leaves=["by", "other", "third"], state=["consult rings", "transfer rings", "consulting", "conference",
                                    "on hold"])
-@scene
 async def test_somebody_leaves(people: People, state: str, leaves: str) -> None:
     """Nobody stays behind with nobody: whoever is left can hang up, and nothing hangs."""
     anna, bo, cia = await people.three()

@@ -4,9 +4,7 @@ SUBSCRIBE (RFC 4235), through everything that becomes of a call."""
 import asyncio
 import re
 
-import pytest
-
-from tests.people import People, both, scene, take, wait_for
+from tests.people import People, both, scene, scenes, take, wait_for
 from tests.softphone import Softphone, Watching
 
 
@@ -22,8 +20,7 @@ def changes(lamp: Watching) -> list[str]:
             if index == 0 or state != lamp.states[index - 1]]
 
 
-@pytest.mark.parametrize("functions", [True, False])
-@scene
+@scenes(functions=[True, False])
 async def test_a_plain_call(people: People, functions: bool) -> None:
     """Whether or not call control carries it."""
     anna = await people.phone("101", functions=functions)

@@ -22,6 +22,7 @@ from tests.listening import (
     events,
     faults,
     incoming,
+    line_tone,
     lines,
     menu,
     message,
@@ -90,7 +91,7 @@ async def test_messages_in_a_chain_then_a_person(exchange: Exchange, company: Co
         await line.hears(700)
         await says(line, "Välkommen till provet.")
         ringing = await incoming(a)
-        await line.hears(420)  # 425 Hz: ringback
+        await line_tone(line)
         ringing.answer()
         await talk(line, ringing)
         await ringing.hang_up()
@@ -170,7 +171,7 @@ async def test_a_key_leads_to_everything(exchange: Exchange, company: Company,
 
         async def busy() -> None:
             line = await choose("*")
-            await line.hears(420)
+            await line_tone(line)
             await line.ended()
 
         await asyncio.gather(person("1", a), person("2", b), sound("3", 500), sound("4", 700),

@@ -3,9 +3,7 @@
 import asyncio
 from typing import Any
 
-import pytest
-
-from tests.people import People, both, music, scene, take
+from tests.people import People, both, music, scene, scenes, take
 from tests.softphone import Call, Softphone
 
 Three = tuple[Softphone, Softphone, Softphone]
@@ -24,8 +22,7 @@ async def blind(people: People, way: str, by: Call, target: str) -> None:
         assert await people.command("transfer", by.phone.number, target=target) == {}
 
 
-@pytest.mark.parametrize("way", ["refer", "code", "info", "command"])
-@scene
+@scenes(way=["refer", "code", "info", "command"])
 async def test_blind(people: People, way: str) -> None:
     """Who was called transfers; both sides are colleagues."""
     anna, bo, cia = await people.three()
@@ -46,8 +43,7 @@ async def test_blind(people: People, way: str) -> None:
     await third.ended()
 
 
-@pytest.mark.parametrize("way", ["refer", "code"])
-@scene
+@scenes(way=["refer", "code"])
 async def test_the_caller_transfers(people: People, way: str) -> None:
     anna, bo, cia = await people.three()
     line, call = await people.talk(anna, bo)
@@ -59,8 +55,7 @@ async def test_the_caller_transfers(people: People, way: str) -> None:
     await call.ended()
 
 
-@pytest.mark.parametrize("way", ["refer", "code"])
-@scene
+@scenes(way=["refer", "code"])
 async def test_a_carriers_call_is_transferred(people: People, way: str) -> None:
     """The carrier is asked nothing: no REFER, and its media stays where it was."""
     anna, _, cia = await people.three()
@@ -199,10 +194,7 @@ async def test_announced_while_it_still_rings(people: People) -> None:
     await third.ended()
 
 
-@pytest.mark.parametrize(("way", "target"), [
-    ("refer", "busy"), ("code", "busy"), ("refer", "absent"), ("refer", "unknown"),
-    ("refer", "declines")])
-@scene
+@scenes(way=["refer", "code"], target=["busy", "absent", "unknown", "declines"])
 async def test_a_target_that_does_not_come(people: People, way: str, target: str) -> None:
     """They have each other back."""
     anna, bo, cia = await people.three()
@@ -293,25 +285,11 @@ async def test_all_hang_up_at_once(people: People) -> None:
     await asyncio.gather(line.hang_up(), call.hang_up(), third.hang_up())
 
 
-@scene
-async def test_taken_back_with_a_key(people: People) -> None:
+@scenes(crossing=[False, True])
+async def test_taken_back_with_a_key(people: People, crossing: bool) -> None:
+    """crossing: the target answers in the same moment, and its call is ended at once."""
     anna, bo, cia = await people.three()
-    line, call = await people.talk(bo, anna)
-    call.press("*#*1103#")
-    third = await cia.incoming()
-    third.ring()
-    call.press("*#*#")
-    await third.ended()
-    await both(line, call)
-    await line.hang_up()
-    await call.ended()
-
-
-@scene
-async def test_an_answer_that_crosses_the_cancel(people: People) -> None:
-    """Taken back in the moment in which the target answers: its call is ended at once."""
-    anna, bo, cia = await people.three()
-    cia.answers_cancelled = True
+    cia.answers_cancelled = crossing
     line, call = await people.talk(bo, anna)
     call.press("*#*1103#")
     third = await cia.incoming()
@@ -424,15 +402,14 @@ async def test_anothers_extension(people: People) -> None:
         await call.ended()
 
 
-@scene
-async def test_a_refer_to_garbage(people: People) -> None:
+@scenes(target=["", "user:1", "1" * 80, "*21*0", "%00", "102;x=y"])
+async def test_a_refer_to_garbage(people: People, target: str) -> None:
     """Whatever it is, they have each other back."""
     anna, bo, _ = await people.three()
     line, call = await people.talk(bo, anna)
-    for target in ("", "user:1", "1" * 80, "*21*0"):
-        if await call.refer(target) == 202:
-            assert (await call.notified())[-1] >= 300, target
-        await people.in_state("talking")
+    if await call.refer(target) == 202:
+        assert (await call.notified())[-1] >= 300
+    await people.in_state("talking")
     await both(line, call)
     await line.hang_up()
     await call.ended()
