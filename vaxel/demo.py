@@ -143,10 +143,27 @@ def provision(client: Client, carrier_port: int) -> dict[str, Any]:
             "target": {"kind": "group", "group": groups["hunt_group"]},
             "closed_target": {"kind": "user", "user": users[company["users"][0]["extension"]]}})
         client.patch(base, {"main_number": company["main"], "support_number": support})
+        first = users[company["users"][0]["extension"]]
+        menu = _menu(client, base, company, first)
         found["tenants"][company["name"]] = {
             "id": tenant, "users": users, "groups": groups, "main": company["main"],
-            "support": support}
+            "support": support, "menu": menu}
     return found
+
+
+def _menu(client: Client, base: str, company: dict[str, Any], user: int) -> str:
+    """A menu that speaks, and a mailbox behind it; its number."""
+    prompt = client.post(f"{base}/prompts", {"name": "Menu", "text": company["menu"]})["id"]
+    mailbox = client.post(f"{base}/services", {
+        "name": company["users"][0]["name"], "settings": {"type": "mailbox", "user": user}})["id"]
+    menu = client.post(f"{base}/services", {"name": "Menu", "extension": "400", "settings": {
+        "type": "menu", "prompt": prompt, "choices": [
+            {"key": "1", "target": {"kind": "user", "user": user}},
+            {"key": "2", "target": {"kind": "service", "service": mailbox}}]}})["id"]
+    number = company["main"][:-2] + "91"
+    client.post(f"{base}/numbers", {
+        "e164": number, "target": {"kind": "service", "service": menu}})
+    return str(number)
 
 
 class Demo:
@@ -173,6 +190,7 @@ class Demo:
         for old in folder.glob("*/dump-*.wav"):
             old.unlink()
         result.dial = {"main number": company["main"], "support": company["support"],
+                       "menu": company["menu"],
                        "extensions": "101-108 (users), 200 (switchboard), 300 (support)",
                        "telephones": f"names and secrets in {folder / 'company.json'}"}
 
@@ -183,6 +201,7 @@ class Demo:
         try:
             with carrier, phone("101", ANNA_HZ) as anna, phone("102", BO_HZ) as bo:
                 self.say("  two telephones have registered")
+                self._menu(result, carrier, anna, company["menu"])
                 carrier.dial(company["main"])
                 anna.wait("CALL_INCOMING")
                 bo.wait("CALL_INCOMING")
@@ -206,6 +225,21 @@ class Demo:
         self._after(result, tenant, company["main"])
         result.seconds = round(time.monotonic() - began, 1)
         return result
+
+    def _menu(self, result: Result, carrier: Phone, anna: Phone, number: str) -> None:
+        """Call control answers, hears a key and connects."""
+        carrier.dial(number)
+        carrier.wait("CALL_ESTABLISHED")
+        time_to_talk(TALK_S)
+        carrier.command("sndcode", "1")
+        anna.wait("CALL_INCOMING")
+        anna.answer()
+        anna.wait("CALL_ESTABLISHED")
+        time_to_talk(TALK_S)
+        carrier.hang_up()
+        anna.wait("CALL_CLOSED")
+        result.checks["the menu hears the key and connects"] = anna.hears(CALLER_HZ)
+        self.say("  the menu spoke, heard a key and connected the caller")
 
     def _company(self, carrier_port: int) -> dict[str, Any]:
         path = self.state / "demo" / "company.json"

@@ -412,8 +412,8 @@ cdef class Stack:
 
     cdef void rest(self) noexcept nogil:
         """Before the stack waits: it does so in whole milliseconds, and for a timer that is due in
-        less it turns round and round. Two turns that did nothing are one too many: then it rests, for
-        less than a timer may be late."""
+        less it turns round and round. Two turns that did nothing are one too many: then it rests,
+        for less than a timer may be late."""
         cdef timespec now
         cdef timespec pause
         clock_gettime(CLOCK_MONOTONIC, &now)
@@ -448,7 +448,7 @@ cdef class Stack:
             command = next
 
     cdef void one(self, Command *command) noexcept nogil:
-        """Sofia copies the tags, but of an answer's phrase it keeps the pointer: it gets its own."""
+        """Sofia copies the tags; of an answer's phrase it keeps the pointer, so it gets its own."""
         cdef tagi_t tags[13]
         cdef int i
         cdef Leg *leg = command.leg
