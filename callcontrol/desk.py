@@ -213,6 +213,11 @@ class Desk:
         """Files that say it."""
         return await self.prompts.say(words.phrase(key, call.language, **values), call.language)
 
+    def may_record(self, tenant: int, prompt: int) -> bool:
+        """Whether the company lets its people record that prompt: there is a service for it."""
+        rows: list[Any] = self.store.find("service", tenant=tenant, kind="record_prompt")
+        return any(row.settings.prompt == prompt for row in rows)
+
     async def files(self, call: Call, prompt: int) -> list[Any]:
         """A prompt of the company."""
         return await self.prompts.prompt(prompt, call.tenant, call.language)

@@ -223,8 +223,8 @@ class Reception:
             case Dialled.PRESENCE_MENU:
                 return await self._serve(call, PresenceMenu(desk, call, side))
             case Dialled.RECORD_PROMPT:
-                if not desk.store.find("prompt", limit=1, id=int(code.first), tenant=call.tenant):
-                    await call.end(side, 404)
+                if not desk.may_record(call.tenant, int(code.first)):
+                    await call.end(side, 403)
                     return Go()
                 return await self._serve(call, RecordForPrompt(desk, call, side,
                                                                prompt=int(code.first)))

@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
-import av
 import numpy as np
 
-from rtp.recording import Decoder
 from tests.exchange import Exchange, credentials
 from tests.exchange import Telephone as Device
-from tests.telephone import CODES, FRAME_S, NAMES, Telephone, tone
+from tests.message import Message, gist, tag_of
+from tests.telephone import FRAME_S
+from tests.voice import Voice, tones
 
 T1_S = 0.5
 PATIENCE_S = 10
@@ -28,76 +28,6 @@ PATIENCE_S = 10
 MOST_TRIES = 6
 RTPMAP = {"8": "PCMA/8000", "0": "PCMU/8000", "9": "G722/8000"}
 Found = TypeVar("Found")
-
-
-class Message:
-    """A SIP message, read. code: 0 of a request; method: of its transaction."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        head, _, self.body = text.partition("\r\n\r\n")
-        self.start, *lines = head.split("\r\n")
-        self.headers = [(name.strip().lower(), value.strip())
-                        for name, _, value in (line.partition(":") for line in lines)]
-        self.code = int(self.start.split()[1]) if self.start.startswith("SIP/2.0") else 0
-        self.method = self.get("cseq").partition(" ")[2] if self.code else self.start.split()[0]
-
-    def all(self, name: str) -> list[str]:
-        """The values of every header of that name."""
-        return [value for key, value in self.headers if key == name.lower()]
-
-    def get(self, name: str) -> str:
-        """The first, "" when there is none."""
-        return next(iter(self.all(name)), "")
-
-    @property
-    def branch(self) -> str:
-        """Of the topmost Via."""
-        found = re.search(r";branch=([^;,\s]+)", self.get("via"))
-        return found[1] if found else ""
-
-    @property
-    def routes(self) -> list[str]:
-        """The Record-Route entries, in order."""
-        return re.findall(r"<[^>]*>", " ".join(self.all("record-route")))
-
-    @property
-    def contact(self) -> str:
-        """Its URI."""
-        found = re.search(r"<([^>]*)>", self.get("contact"))
-        return found[1] if found else self.get("contact")
-
-
-def tag_of(value: str) -> str:
-    """The tag in a From or To."""
-    found = re.search(r";tag=([^;\s]+)", value)
-    return found[1] if found else ""
-
-
-class Voice(Telephone):
-    """A telephone of tests/telephone.py that speaks G.722 too."""
-
-    def say(self, hz: int) -> None:
-        if self.kind != 9:
-            super().say(hz)
-            return
-        self.hz = hz
-        at = np.arange(16_000) / 16_000
-        frame = av.AudioFrame.from_ndarray(
-            (np.sin(2 * np.pi * hz * at) * 8000).astype(np.int16)[None], "s16", "mono")
-        frame.sample_rate = 16_000
-        encoder = av.CodecContext.create("g722", "w")
-        encoder.sample_rate, encoder.format, encoder.layout = 16_000, "s16", "mono"
-        self._tone = b"".join(bytes(packet) for packet in
-                              [*encoder.encode(frame), *encoder.encode(None)])
-
-    def sound(self, since: float = 0.0) -> np.ndarray:
-        """What it was sent, at 8 000 samples a second."""
-        parts = [Decoder(NAMES[9], 16_000).decode(payload)[::2] if kind == 9
-                 else Decoder(NAMES[kind], 8000).decode(payload)
-                 for at, kind, _, payload in list(self.got) if at > since
-                 and (kind in CODES or kind == 9)]
-        return np.concatenate(parts).astype(float) if parts else np.zeros(0)
 
 
 class Call:
@@ -466,7 +396,7 @@ class Watching:
         headers = (f"Event: {self.event}", f"Expires: {expires}")
         reply = await self.phone.ask(self.dialog, "SUBSCRIBE", *headers)
         self.code = reply.code
-        if reply.code < 300:
+        if reply.code < 300 and not self.states:  # a refresh changes no route (RFC 3261 12.2)
             self.dialog.take(reply)
 
     def told(self, request: Message) -> None:
@@ -583,7 +513,7 @@ class Endpoint(asyncio.DatagramProtocol):
 
     def send(self, text: str, to: Any = None) -> None:
         """To the exchange."""
-        self._log.append(f"{time.monotonic() % 1000:.3f} > {_gist(text)}")
+        self._log.append(f"{time.monotonic() % 1000:.3f} > {gist(text)}")
         self._transport.sendto(text.encode(), to or (
             self.exchange.settings.address, self.exchange.settings.sip_port))
 
@@ -644,7 +574,7 @@ class Endpoint(asyncio.DatagramProtocol):
         text = data.decode(errors="replace")
         if not text.strip():
             return
-        self._log.append(f"{time.monotonic() % 1000:.3f} < {_gist(text)}")
+        self._log.append(f"{time.monotonic() % 1000:.3f} < {gist(text)}")
         message = Message(text)
         self.received.append(message)
         if message.code:
@@ -739,27 +669,10 @@ class Carrier(Endpoint):
         self.user = caller
 
 
-def tones(sound: np.ndarray, loud: float = 700) -> set[int]:
-    """The tones in it, in steps of 20 Hz; tests use multiples of 100, which other steps are not."""
-    if len(sound) < 800:
-        return set()
-    level = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) / len(sound) * 4
-    hz = np.fft.rfftfreq(len(sound), 1 / 8000)[level > loud]
-    return {round(float(each) / 20) * 20 for each in hz}
-
-
 def frequencies(call: Call, since: float) -> set[int]:
     """What a call has heard since."""
     return tones(call.media.sound(since))
 
 
-def _gist(text: str) -> str:
-    """A message in a line."""
-    message = Message(text)
-    return (f"{message.start[:70]} | {message.get('cseq')} | {message.get('call-id')[:12]}"
-            + (f" | {message.get('subscription-state')[:12]}" if message.method == "NOTIFY" else "")
-            + (f" | {message.body[:24].strip()!r}" if message.body else ""))
-
-
-__all__ = ["Call", "Carrier", "Endpoint", "Message", "Softphone", "Voice", "Watching",
-           "frequencies", "tag_of", "tone", "tones"]
+__all__ = ["Call", "Carrier", "Endpoint", "Message", "Softphone", "Watching", "frequencies",
+           "tones"]

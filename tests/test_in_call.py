@@ -726,8 +726,8 @@ async def test_recording_by_command_ends_with_the_call(people: People, end: str)
 
 # -- everybody leaves in every state -----------------------------------------------------------
 
-@scenes(leaves=["by", "other", "third"], state=["consult rings", "transfer rings", "consulting", "conference",
-                                   "on hold"])
+@scenes(leaves=["by", "other", "third"],
+        state=["consult rings", "transfer rings", "consulting", "conference", "on hold"])
 async def test_somebody_leaves(people: People, state: str, leaves: str) -> None:
     """Nobody stays behind with nobody: whoever is left can hang up, and nothing hangs."""
     anna, bo, cia = await people.three()

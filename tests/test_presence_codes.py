@@ -147,7 +147,7 @@ async def test_impossible_codes_change_nothing(exchange: Exchange, company: Comp
             assert await line.refused() == 484, text
         for text in ("*92*999999#",):
             line = await code(phone, text)
-            assert await line.refused() == 404, text
+            assert await line.refused() == 403, text
         assert presence(company, who)[0] == "available"
 
     await staff.each(
@@ -290,6 +290,7 @@ async def test_a_prompt_recorded_by_telephone(exchange: Exchange, company: Compa
     numbers = [company.main(to(message(company, each)), place)
                for place, each in enumerate((by_code, by_service))]
     record = service(company, "record_prompt", prompt=by_service, extension="500")
+    service(company, "record_prompt", prompt=by_code)
     outside = company.main(to(record), 2)
 
     async def speak(line: Call) -> None:

@@ -296,7 +296,7 @@ async def test_taken_back_with_a_key(people: People, crossing: bool) -> None:
     third.ring()
     call.press("*#*#")
     await third.ended()
-    assert third.acknowledged
+    await cia.until(lambda: third.acknowledged, "the ACK of its answer")
     await both(line, call)
     await line.hang_up()
     await call.ended()
