@@ -348,7 +348,8 @@ def wide_wav() -> bytes:
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"\0", b"RIFF", random.Random(5).randbytes(5_000_000), b"RIFF\xff\xff\xff\xffWAVEfmt \xff" * 9,
+    b"", b"\0", b"RIFF", random.Random(5).randbytes(5_000_000),
+    b"RIFF\xff\xff\xff\xffWAVEfmt \xff" * 9,
     b"#EXTM3U\nhttp://127.0.0.1/\n", b"concat:/etc/passwd", b"ffconcat version 1.0\nfile x\n",
     wav(0.001), wav(2)[:60], json.dumps({"audio": "x"}).encode()],
     ids=lambda value: repr(value[:12]))
