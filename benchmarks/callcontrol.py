@@ -164,7 +164,7 @@ def cpu(quick: bool, say: Say, folder: Path) -> dict[str, Any]:
             "floor_us_per_call": round(found["floor"], 1), "ratio": round(ratio, 3),
             "cpu_us_per_call_with_media": round(found["media"], 1),
             "rtpengine_us_per_call": round(found["rtpengine"], 1), "rate": RATE,
-            "calls": calls * rounds * 3, "failed": failed}
+            "calls": calls * (rounds + 1) * 3, "failed": failed}
 
 
 # -- memory -----------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def highest(first: int, drive: Callable[[int, int], Driven], say: Say, seconds: 
         went = drive(rate * seconds, rate)
         fine = went.failed == 0 and went.seconds < seconds * 1.1 + 2
         say(f"  {rate} a second: {went.failed} of {went.calls} failed, {went.seconds:.1f} s"
-            + ("" if fine else " (too many)"))
+            + ("" if fine else f" (too many: {went.why or 'no answer'})"))
         return fine
 
     low, high = 0, first

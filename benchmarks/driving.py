@@ -2,8 +2,10 @@
 
 import contextlib
 import csv
+import re
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,11 +33,13 @@ def rss_kib(pid: int) -> int:
 
 
 class Driven(NamedTuple):
-    """How some calls went. seconds: from the first to the last one's end."""
+    """How some calls went. seconds: from the first to the last one's end; why: the answers that
+    were not expected, and how often each came."""
 
     calls: int
     failed: int
     seconds: float
+    why: dict[str, int]
 
 
 class Quiet(Sipp):
@@ -66,4 +70,6 @@ class Quiet(Sipp):
             self._process.wait(seconds)
         took = time.monotonic() - began
         good = self.count("SuccessfulCall(C)") if self._process.returncode is not None else 0
-        return Driven(self.calls, self.calls - good, took)
+        text = self._errors.read_text(errors="replace") if self._errors.exists() else ""
+        why = Counter(re.findall(r"received 'SIP/2\.0 (\d{3} [^\r\n]*)", text))
+        return Driven(self.calls, self.calls - good, took, dict(why))
