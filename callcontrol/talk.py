@@ -6,7 +6,7 @@ something (`by`) is a side with functions, keying a code or asking by SIP, or th
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -23,11 +23,11 @@ from callcontrol.call import (
     Over,
     Side,
     SideLeft,
-    World,
 )
 from callcontrol.codes import Action, Asked, KeyReader
 from callcontrol.conference import Conference
-from callcontrol.sofia.ua import Dialog, OfferRefused, Referred
+from callcontrol.office import Office
+from callcontrol.sofia.ua import Answered, Dialog, OfferRefused, Referred, Refused
 from routing_core.handover import Handover
 from rtp.errors import MediaError
 
@@ -46,37 +46,6 @@ GIVE_S: Final = 2.0
 
 State = Callable[[], Awaitable["State | None"]]
 Report = Callable[[int, str, bool], None]
-
-
-class Office(World, Protocol):
-    """What a conversation needs besides a call's World."""
-
-    async def phrase(self, call: Call, key: str, **values: Any) -> list[Any]:
-        """Files that say it."""
-
-    async def files(self, call: Call, prompt: int) -> list[Any]:
-        """A prompt of the company, [] when it cannot be had."""
-
-    def busy(self, user: int) -> bool:
-        """Whether the user's line is in use."""
-
-    def user_of_extension(self, tenant: int, extension: str) -> int:
-        """0 when there is none."""
-
-    def find(self, dialog: Dialog) -> tuple[Call, Side] | None:
-        """Who has this dialog."""
-
-    def park(self, call: Call) -> int:
-        """A free place, which is the call's until it ends; 0 when there is none."""
-
-    def unpark(self, call: Call) -> None:
-        """The place is free again."""
-
-    async def conference(self, call: Call) -> Conference:
-        """A mixer; MediaError."""
-
-    def has_functions(self, user: int) -> bool:
-        """Whether the user's keys are read during calls."""
 
 
 class Conversation:
@@ -693,8 +662,6 @@ class Conversation:
 
     async def _ring_beside(self, new: Side, by: Side, other: Side) -> bool:
         """They go on talking while another telephone of `by` rings; whether it has taken over."""
-        from callcontrol.call import Answered, Refused
-
         call = self.call
         loop = asyncio.get_running_loop()
         until = loop.time() + RECALL_S

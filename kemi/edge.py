@@ -201,6 +201,9 @@ class Edge:
                 if KSR.tm.t_check_trans() != 0:  # 0: a retransmission, answered again by tm
                     self.nobodys()
                 return True
+            if not counts and not self.calls.heard_of(mark, now):
+                self.nobodys()
+                return True
             if counts and mark.media:
                 self.media.delete()
         elif not self.calls.heard_of(mark, now):

@@ -7,12 +7,17 @@ from typing import Final
 #: Below the range from which the system takes the ports of outgoing connections.
 LOWEST, HIGHEST = 10_000, 32_000
 TRIES: Final = 1000
+#: So many at once are a media node's, and come from a range of their own.
+BLOCK: Final = 100
+BLOCKS_FROM, BLOCKS_TO = 32_000, 60_000
 #: What this process has handed out, bound yet or not.
 _given: set[int] = set()
 
 
 def free_port(address: str = "127.0.0.1", spread: int = 1) -> int:
     """An even port that is free for UDP and TCP, with spread - 1 that follow it."""
+    if spread >= BLOCK:
+        return _block(spread)
     for _ in range(TRIES):
         port = LOWEST + 2 * secrets.randbelow((HIGHEST - LOWEST - spread) // 2)
         wanted = range(port, port + spread)
@@ -20,6 +25,17 @@ def free_port(address: str = "127.0.0.1", spread: int = 1) -> int:
             _given.update(wanted)
             return port
     raise OSError(f"no {spread} free ports on {address}")
+
+
+def _block(spread: int) -> int:
+    """Ports for a media node, which steps over those that are in use: only no other node's."""
+    for _ in range(TRIES):
+        port = BLOCKS_FROM + BLOCK * secrets.randbelow((BLOCKS_TO - BLOCKS_FROM - spread) // BLOCK)
+        wanted = range(port, port + spread)
+        if not _given.intersection(wanted):
+            _given.update(wanted)
+            return port
+    raise OSError(f"no block of {spread} ports left")
 
 
 def is_free(address: str, port: int) -> bool:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from callcontrol import words
 from callcontrol.call import Call, Side
+from callcontrol.office import Office
 from callcontrol.prompts import Prompts
-from callcontrol.talk import Office
 from store.model import Service as ServiceRow
 from store.model import Target, Tenant, User
 from store.port import Store
