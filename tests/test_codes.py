@@ -1,5 +1,7 @@
 """Codes that people key during a call, and those that they dial."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -191,3 +193,23 @@ def test_any_text_can_be_read(text: str) -> None:
 def test_other_digits_are_none(text: str) -> None:
     """No telephone has them."""
     assert read(text) is None
+
+
+def test_the_page_has_every_code() -> None:
+    """docs/codes.md against the tables, both ways for what is keyed during a call."""
+    page = (Path(__file__).parent.parent / "docs" / "codes.md").read_text()
+    for key, (_, with_number) in IN_CALL.items():
+        assert f"| `{PREFIX}{key}" + (" " if with_number else "`") in page, key
+    dialled = {row.split("`")[1] for row in page.splitlines() if row.startswith("| `")
+               and not row.startswith("| `*#*")}
+    digits = {"code": "5", "HHMM": "1530", "MMDD": "0303", "number": "0701234567",
+              "extension": "102", "place": "71", "prompt": "3"}
+    found = set()
+    for text in dialled - {"#31#"}:
+        keyed = text
+        for name, value in digits.items():
+            keyed = keyed.replace(name, value)
+        code = read(keyed)
+        assert code is not None, keyed
+        found.add(code.action)
+    assert found == set(Dialled)
