@@ -12,6 +12,8 @@ cdef extern from "<sofia-sip/nua.h>" nogil:
     ctypedef struct tagi_t:
         tag_type_t t_tag
         tag_value_t t_value
+    int nua_substate_terminated
+    tagi_t *tl_find(const tagi_t *tags, tag_type_t tag)
     ctypedef struct url_t:
         const char *url_user
         const char *url_host

@@ -154,6 +154,7 @@ cdef struct Event:
     uint64_t number
     int kind
     int status
+    bint over
     unsigned int expires
     unsigned int cseq
     bint new
@@ -198,6 +199,7 @@ cdef class Record:
     cdef readonly uint64_t leg
     cdef readonly int kind, status
     cdef readonly unsigned int expires, cseq
+    cdef readonly bint over
     cdef readonly bint new, reliable
     cdef readonly list text
 
@@ -506,7 +508,7 @@ cdef class Stack:
     # -- events -------------------------------------------------------------------------------
 
     cdef void heard(self, nua_event_t what, int status, const char *phrase, nua_handle_t *nh,
-                    Leg *leg, const sip_t *sip) noexcept nogil:
+                    Leg *leg, const sip_t *sip, tagi_t *tags) noexcept nogil:
         """In the stack's thread: keep what the event says."""
         cdef int kind = 0
         cdef bint new = False
@@ -514,6 +516,7 @@ cdef class Stack:
         cdef size_t size[19]
         cdef size_t total = 0
         cdef Event *event
+        cdef tagi_t *substate
         cdef int i
         if what == nua_i_invite:
             kind = INVITED
@@ -600,8 +603,12 @@ cdef class Stack:
         event.status = status
         event.new = new
         event.expires = 0
+        event.over = False
         event.cseq = 0
         event.reliable = False
+        if kind == NOTIFY_REPLY:
+            substate = tl_find(tags, nutag_substate)
+            event.over = substate != NULL and substate.t_value == nua_substate_terminated
         if sip != NULL:
             if sip.sip_expires != NULL:
                 event.expires = <unsigned int>sip.sip_expires.ex_delta
@@ -681,6 +688,7 @@ cdef class Stack:
                 record.kind = event.kind
                 record.status = event.status
                 record.expires = event.expires
+                record.over = event.over
                 record.cseq = event.cseq
                 record.new = event.new
                 record.reliable = event.reliable
@@ -744,7 +752,7 @@ cdef void texts_of(const sip_t *sip, int kind, const char **at, size_t *size) no
 
 cdef void _heard(nua_event_t what, int status, const char *phrase, nua_t *nua, void *magic,
                  nua_handle_t *nh, void *leg, const sip_t *sip, tagi_t *tags) noexcept nogil:
-    (<Stack>magic).heard(what, status, phrase, nh, <Leg *>leg, sip)
+    (<Stack>magic).heard(what, status, phrase, nh, <Leg *>leg, sip, tags)
 
 
 cdef void _turned(void *magic, su_root_t *root) noexcept nogil:

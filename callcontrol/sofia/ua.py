@@ -450,7 +450,7 @@ class Subscription:
         self.end()
 
     def notify(self, body: str, body_type: str, left_s: int) -> None:
-        """The state now; left_s 0 ends it."""
+        """The state now; left_s 0 ends it, once the other side has answered that."""
         if self.over:
             return
         # Without a Subscription-State of ours: the stack sends the last one again when the other
@@ -458,13 +458,14 @@ class Subscription:
         self._agent.stack.send(Op.NOTIFY, self.number, 0, (
             (Tag.EVENT, self.event), (Tag.SUBSTATE, 2 if left_s > 0 else 3),
             (Tag.CONTENT_TYPE, body_type), (Tag.PAYLOAD, body)))
+        self.over = left_s <= 0
 
     def heard(self, record: Record) -> None:
         """A refresh, or how our NOTIFY fared."""
         if record.kind == Kind.SUBSCRIBED:
             self.on_refresh(record.expires)
         elif record.kind == Kind.TERMINATED \
-                or (record.kind == Kind.NOTIFY_REPLY and record.status >= 300):
+                or (record.kind == Kind.NOTIFY_REPLY and (record.over or record.status >= 300)):
             self.end()
 
     def end(self) -> None:
