@@ -10,7 +10,7 @@ from typing import Any
 
 import phonenumbers
 
-from api import schedules, services
+from api import queues, schedules, services
 from api.errors import invalid, no_such
 from api.publish import plans
 from routing_core import mapping
@@ -21,6 +21,7 @@ from store.model import (
     Forward,
     Member,
     Number,
+    QueueMember,
     RingGroup,
     Route,
     Row,
@@ -51,6 +52,8 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
     if isinstance(before, Member) and isinstance(row, Member) \
             and before.ring_group != row.ring_group:
         check_deleted(table, before, writer)
+    if isinstance(before, Service) and isinstance(row, Service):
+        queues.check_replaced(before, row, writer)
     if row.id >= _LIMITS.get(table, 1 << 28):
         raise invalid("", f"this exchange has had {row.id} rows of {table}: it is full")
     match row:
@@ -82,6 +85,8 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
                 raise invalid("ring_group", f"a group has at most {MAX_MEMBERS} members")
             if not row.device_kinds:
                 raise invalid("device_kinds", "no telephone of the member would ring")
+        case QueueMember():
+            queues.check_member(row, writer)
         case Service():
             _extension("service", row.tenant, row.extension, writer)
             for field, target in targets_of(row.settings):
@@ -129,6 +134,7 @@ def _tenant(row: Tenant, writer: SqliteWriter) -> None:
         if e164 and not writer.find("number", tenant=row.id, e164=e164):
             raise invalid(field, f"{e164} is not a number of the company")
     _target("attendant", row.attendant, writer)
+    queues.check_pauses(row, writer)
     plan = _PLANS[row.country]
     for short in (*plan["emergency"], *plan["special"]):
         for table in EXTENSIONS:

@@ -52,6 +52,7 @@ RESOURCES = (
     Resource("members", "member", True, ("ring_group", "user")),
     Resource("prompts", "prompt", True),
     Resource("services", "service", True, ("kind", "extension")),
+    Resource("queue_members", "queue_member", True, ("service", "user")),
 )
 
 
@@ -137,7 +138,7 @@ def _add(resource: Resource) -> None:
         for name in resource.filters:
             if name in request.args:
                 equal[name] = whole(request, name, 0, 0, (1 << 62) - 1) \
-                    if name in ("user", "trunk", "tenant", "ring_group") \
+                    if name in ("user", "trunk", "tenant", "ring_group", "service") \
                     else request.args.get(name)
         if resource.owned and tenant is not None:
             parts.store.get("tenant", tenant)

@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
+from api import queues
 from api.errors import invalid
 from store import pin as pins
-from store.model import Mailbox, Menu, Message, Row, Service, Target
+from store.model import Mailbox, Menu, Message, Queue, QueueEntry, Row, Service, Target
 from store.sqlite import SqliteWriter
 
 _DIGITS = "01234567890"
@@ -55,6 +56,10 @@ def check(row: Service, writer: SqliteWriter) -> None:
             _menu(row.settings)
         case Mailbox():
             _mailbox(row, row.settings, writer)
+        case Queue():
+            queues.check(row, row.settings, writer)
+        case QueueEntry():
+            queues.check_entry(row, row.settings, writer)
     for i, address in enumerate(getattr(row.settings, "email", ())):
         if not address.isascii() or not address.isprintable() or ".." in address:
             raise invalid(f"settings.email[{i}]", "an address of ASCII letters")

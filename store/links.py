@@ -9,6 +9,8 @@ from store.model import (
     Mailbox,
     Menu,
     Message,
+    Queue,
+    QueueEntry,
     RecordPrompt,
     ServiceSettings,
     Target,
@@ -47,6 +49,11 @@ def targets_of(settings: ServiceSettings) -> Iterator[tuple[str, Target]]:
             found.append(("otherwise", settings.otherwise))
         case Mailbox():
             found = [("colleague", settings.colleague)]
+        case Queue():
+            found = [(f"overflow.{reason}", getattr(settings.overflow, reason))
+                     for reason in OVERFLOWS]
+            found += [(f"keys[{i}].target", choice.target)
+                      for i, choice in enumerate(settings.keys)]
     for field, target in found:
         if target is not None:
             yield f"settings.{field}", target
@@ -65,6 +72,17 @@ def links_of(settings: ServiceSettings) -> Iterator[Link]:
             named = [("prompt", "prompt", settings.prompt), ("user", "user", settings.user),
                      *((f"listeners[{i}]", "user", user)
                        for i, user in enumerate(settings.listeners))]
+        case Queue():
+            named = [("schedule", "schedule", settings.schedule),
+                     *((f"closures[{i}]", "schedule", schedule)
+                       for i, schedule in enumerate(settings.closures)),
+                     *((f"announcements.{name}", "prompt", getattr(settings.announcements, name))
+                       for name in ("welcome", "first", "repeated", "music")),
+                     ("supervisor", "user", settings.supervisor)]
+            if settings.callback is not None:
+                named.append(("callback.schedule", "schedule", settings.callback.schedule))
+        case QueueEntry():
+            named = [("queue", "service", settings.queue)]
     for field, table, id_ in named:
         if id_ is not None:
             yield Link(f"settings.{field}", table, id_)
@@ -77,3 +95,5 @@ def links_of(settings: ServiceSettings) -> Iterator[Link]:
 
 #: The parts of a target that name a row, and its table.
 TARGET_TABLES = {"user": "user", "group": "ring_group", "service": "service"}
+#: The reasons of a queue that lead somewhere.
+OVERFLOWS = ("night", "closed", "no_agents", "rush", "timed", "no_answer")

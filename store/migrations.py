@@ -269,3 +269,37 @@ CREATE TABLE delivery (
     db.execute("CREATE INDEX delivery_due ON delivery (next_ms) WHERE done_ms = 0")
     db.execute("CREATE INDEX delivery_done ON delivery (done_ms) WHERE done_ms != 0")
     db.execute("CREATE INDEX delivery_tenant ON delivery (tenant, id)")
+
+
+@migrations()
+def m006_queues(db: Database) -> None:
+    """Members of queues, a company's agents, and services that name schedules."""
+    db.execute("""
+CREATE TABLE queue_member (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, service INTEGER NOT NULL,
+    user INTEGER NOT NULL, tier INTEGER NOT NULL, position INTEGER NOT NULL,
+    skills TEXT NOT NULL, by_presence INTEGER NOT NULL, device_kinds INTEGER NOT NULL,
+    UNIQUE (service, user), FOREIGN KEY (tenant, user) REFERENCES user (tenant, id),
+    FOREIGN KEY (tenant, service) REFERENCES service (tenant, id))""")
+    db.execute("CREATE INDEX queue_member_user ON queue_member (user)")
+    db.execute("CREATE INDEX queue_member_tenant ON queue_member (tenant)")
+    db.execute("ALTER TABLE tenant ADD COLUMN agent_licences INTEGER")
+    db.execute("ALTER TABLE tenant ADD COLUMN pause_reasons TEXT NOT NULL "
+               """DEFAULT '["break","lunch","meeting","training"]'""")
+    db.execute("ALTER TABLE service_link RENAME TO earlier_link")
+    db.execute("""
+CREATE TABLE service_link (
+    tenant INTEGER NOT NULL, owner INTEGER NOT NULL, field TEXT NOT NULL, user INTEGER,
+    ring_group INTEGER, service INTEGER, prompt INTEGER, schedule INTEGER,
+    PRIMARY KEY (owner, field),
+    FOREIGN KEY (tenant, owner) REFERENCES service (tenant, id),
+    FOREIGN KEY (tenant, user) REFERENCES user (tenant, id),
+    FOREIGN KEY (tenant, ring_group) REFERENCES ring_group (tenant, id),
+    FOREIGN KEY (tenant, service) REFERENCES service (tenant, id),
+    FOREIGN KEY (tenant, prompt) REFERENCES prompt (tenant, id),
+    FOREIGN KEY (tenant, schedule) REFERENCES schedule (tenant, id)) WITHOUT ROWID""")
+    db.execute("INSERT INTO service_link SELECT tenant, owner, field, user, ring_group, service, "
+               "prompt, NULL FROM earlier_link")
+    db.execute("DROP TABLE earlier_link")
+    for column in ("user", "ring_group", "service", "prompt", "schedule"):
+        _index(db, "service_link", column)

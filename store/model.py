@@ -23,6 +23,9 @@ TimeZone = Literal[
 DisplayChoice = Literal["main", "direct", "mobile", "support", "hidden"]
 NumberClass = Literal["national", "mobile", "toll_free", "shared_cost", "premium",
                       "international", "special", "satellite"]
+SkillName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,29}\Z")]
+SkillLevel = Annotated[int, Meta(ge=1, le=5)]
+Seconds = Annotated[int, Meta(ge=0, le=86_400)]
 DeviceKind = Literal["desk", "soft", "mobile", "cordless"]
 Media = Literal["auto", "always"]
 
@@ -70,6 +73,10 @@ class Tenant(Row, frozen=True, kw_only=True):
     media: Media = "auto"
     attendant: Target | None = None
     hold_music: Id | None = None
+    agent_licences: Annotated[int, Meta(
+        ge=0, le=100_000, description="agents logged in at once; they float")] | None = None
+    pause_reasons: Annotated[tuple[SkillName, ...], Meta(max_length=30)] = (
+        "break", "lunch", "meeting", "training")
 
 
 class User(Row, frozen=True, kw_only=True):
@@ -207,6 +214,28 @@ class Member(Row, frozen=True, kw_only=True):
     device_kinds: tuple[DeviceKind, ...] = ("desk", "soft", "mobile", "cordless")
 
 
+class Skill(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A skill of an agent, or one that a caller needs at least at that level (1-5)."""
+
+    name: SkillName
+    level: SkillLevel = 1
+
+
+class QueueMember(Row, frozen=True, kw_only=True):
+    """Q2, Q9: a user in a queue (`service`). tier: 0 is offered first; position: the order of the
+    sequential strategy; by_presence: logged in whenever the activity allows it; device_kinds: which
+    of the user's telephones ring (Q10)."""
+
+    tenant: Id
+    service: Id
+    user: Id
+    tier: Annotated[int, Meta(ge=0, le=3)] = 0
+    position: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    skills: Annotated[tuple[Skill, ...], Meta(max_length=12)] = ()
+    by_presence: bool = False
+    device_kinds: tuple[DeviceKind, ...] = ("desk", "soft", "mobile", "cordless")
+
+
 class Trunk(Row, frozen=True, kw_only=True):
     """N2: a carrier's SIP trunk; without a tenant it is shared and the operator's."""
 
@@ -332,8 +361,137 @@ class RecordPrompt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prompt: Id
 
 
+class Relaxation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """After so long in the queue a caller needs only this much; nothing: anybody will do."""
+
+    after_s: Annotated[int, Meta(ge=1, le=7200)]
+    skills: Annotated[tuple[Skill, ...], Meta(max_length=3)] = ()
+
+
+class Marks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A latch: closes at >= high, opens at < low."""
+
+    high: Annotated[int, Meta(ge=1, le=100_000)]
+    low: Annotated[int, Meta(ge=1, le=100_000)]
+
+
+class Overflow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Q6: what keeps a caller out of a queue, or makes one leave it, and where each goes. A reason
+    without a target: the caller is told and the call ends. rush_*: marks of the latch, of callers
+    that wait and of seconds; grace_s: how long nobody may be there before those who wait leave;
+    pauses_present: pauses that count as somebody being there; leave_at_close: those who wait when
+    the queue closes leave it."""
+
+    night: Target | None = None
+    closed: Target | None = None
+    no_agents: Target | None = None
+    grace_s: Seconds = 30
+    pauses_present: Annotated[tuple[str, ...], Meta(max_length=30)] = ()
+    rush: Target | None = None
+    rush_length: Marks | None = None
+    rush_wait_s: Marks | None = None
+    rush_estimate_s: Marks | None = None
+    dwell_s: Annotated[int, Meta(ge=1, le=3600)] = 30
+    timed_s: Annotated[int, Meta(ge=5, le=14_400)] | None = None
+    timed: Target | None = None
+    attempts: Annotated[int, Meta(ge=1, le=100)] | None = None
+    no_answer: Target | None = None
+    leave_at_close: bool = False
+
+
+class Announcements(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Q3: what those who wait hear. welcome: before the queue; first: once in it; repeated: at an
+    interval from the end of the previous one; position and estimate: on change or with the
+    repeated one, never closer than min_gap_s, with only_better only when they got better; music:
+    the company's without one."""
+
+    welcome: Id | None = None
+    first: Id | None = None
+    repeated: Id | None = None
+    interval_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+    position: bool = False
+    estimate: bool = False
+    min_gap_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    only_better: bool = False
+    music: Id | None = None
+
+
+class QueueCallback(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Q7: a callback that keeps the place. Offered when the wait (or the estimate) is at least so
+    long, or by key at any time. customer_first: the caller is dialled before the agent; schedule:
+    hours in which callers may be dialled; planned: a time is computed and told (Q13)."""
+
+    after_s: Seconds | None = None
+    estimate_s: Seconds | None = None
+    key: Annotated[str, Meta(pattern=r"^[0-9*#]\Z")] | None = None
+    customer_first: bool = False
+    ring_s: RingSeconds = 30
+    tries: Annotated[int, Meta(ge=1, le=10)] = 3
+    gap_s: Annotated[int, Meta(ge=30, le=86_400)] = 900
+    lifetime_s: Annotated[int, Meta(ge=300, le=604_800)] = 86_400
+    schedule: Id | None = None
+    planned: bool = False
+    slot_s: Annotated[int, Meta(ge=300, le=14_400)] = 1800
+
+
+class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="queue"):
+    """Q2-Q9, Q13: callers wait in order for agents (docs/queues.md).
+
+    parallel: how many are offered a call at once with that strategy; tiers_s: when the tiers below
+    the first open for a caller; weight: counts as priority against other queues; delays: seconds
+    before the next offer after a miss of that kind; on_misses: what happens after max_misses in a
+    row (0: never); return_s: a caller who was cut off and calls back within that time gets the
+    place back; keys: where a key leads while waiting (a menu: one may come back to the place);
+    prolong_s: how much longer an agent may make a wrap-up; closures: temporary schedules, of which
+    none may be closed (I4); service_level_s: T of the service level.
+    """
+
+    strategy: Literal["longest_idle", "fair", "skill", "random", "sequential", "parallel"] = \
+        "longest_idle"
+    parallel: Annotated[int, Meta(ge=1, le=10)] = 3
+    ring_s: RingSeconds = 20
+    tiers_s: Annotated[tuple[Annotated[int, Meta(ge=0, le=7200)], ...], Meta(max_length=3)] = ()
+    weight: Annotated[int, Meta(ge=0, le=100)] = 0
+    wrap_up_s: Annotated[int, Meta(ge=0, le=3600)] = 0
+    prolong_s: Annotated[int, Meta(ge=0, le=7200)] = 600
+    rest_s: Annotated[int, Meta(ge=0, le=3600)] = 0
+    max_misses: Annotated[int, Meta(ge=0, le=100)] = 2
+    on_misses: Literal["log_out", "pause"] = "log_out"
+    no_answer_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 10
+    rejected_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 30
+    busy_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 5
+    unreachable_delay_s: Annotated[int, Meta(ge=0, le=3600)] = 60
+    schedule: Id | None = None
+    closures: Annotated[tuple[Id, ...], Meta(max_length=16)] = ()
+    state: Literal["auto", "open", "closed"] = "auto"
+    overflow: Overflow = field(default_factory=Overflow)
+    announcements: Announcements = field(default_factory=Announcements)
+    keys: Annotated[tuple[Choice, ...], Meta(max_length=12)] = ()
+    callback: QueueCallback | None = None
+    return_s: Seconds = 300
+    record: bool = False
+    supervisor: Id | None = None
+    service_level_s: Annotated[int, Meta(ge=1, le=3600)] = 20
+    max_waiting: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+
+
+class QueueEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+                 tag="queue_entry"):
+    """A way into a queue: with a priority, and with skills that the agent must have, which are
+    relaxed in timed steps."""
+
+    queue: Id
+    priority: Annotated[int, Meta(ge=0, le=100)] = 0
+    skills: Annotated[tuple[Skill, ...], Meta(max_length=3)] = ()
+    relaxations: Annotated[tuple[Relaxation, ...], Meta(max_length=3)] = ()
+
+
+class AgentMenu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="agent_menu"):
+    """Q8: an agent logs in to and out of the own queues, pauses and goes on, by telephone."""
+
+
 ServiceSettings = (Message | Menu | Mailbox | MailboxAccess | CallbackMenu | PresenceMenu
-                   | RecordPrompt)
+                   | RecordPrompt | Queue | QueueEntry | AgentMenu)
 
 
 class Service(Row, frozen=True, kw_only=True):
@@ -358,7 +516,7 @@ TABLES: Final[dict[str, type[Row]]] = {
     "area": Area, "tenant": Tenant, "user": User, "device": Device, "number": Number,
     "activity": Activity, "forward": Forward, "caller_rule": CallerRule, "schedule": Schedule,
     "ring_group": RingGroup, "member": Member, "trunk": Trunk, "route": Route, "api_key": ApiKey,
-    "prompt": Prompt, "service": Service,
+    "prompt": Prompt, "service": Service, "queue_member": QueueMember,
 }
 
 

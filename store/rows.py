@@ -17,13 +17,10 @@ MASKS: Final[dict[str, tuple[str, ...]]] = {
     "barred": get_args(NumberClass), "device_kinds": get_args(DeviceKind),
 }
 #: Fields that hold the id of a row of the table of that name; hold_music: of a prompt.
-REFERENCES: Final = frozenset(
-    {"tenant", "user", "ring_group", "activity", "schedule", "trunk", "area", "hold_music"})
-_JSON_FIELDS: Final = ("rules", "sources", "settings")
+REFERENCES: Final = frozenset({"tenant", "user", "ring_group", "service", "activity", "schedule",
+                               "trunk", "area", "hold_music"})
+_JSON_FIELDS: Final = ("rules", "sources", "settings", "skills", "pause_reasons")
 _PARTS: Final = ("kind", "user", "group", "text")
-_encode = msgspec.json.Encoder().encode
-
-
 encode: Final = msgspec.json.Encoder().encode
 
 

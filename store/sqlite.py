@@ -107,7 +107,7 @@ class SqliteReader:
 
 
 #: Tables that the settings of a service may name rows of.
-LINKED: Final = ("user", "ring_group", "service", "prompt")
+LINKED: Final = ("user", "ring_group", "service", "prompt", "schedule")
 
 
 @functools.cache

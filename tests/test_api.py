@@ -65,6 +65,10 @@ def furnish(exchange: Exchange) -> Iterator[SimpleNamespace]:
             "prompt": (prompt := company.post("prompts", {"name": "P", "text": "Hej"})["id"]),
             "service": company.post("services", {"name": "M", "settings": {
                 "type": "message", "prompt": prompt}})["id"],
+            "queue": (queue := company.post("services", {"name": "Q", "settings": {
+                "type": "queue"}})["id"]),
+            "queue_member": company.post("queue_members", {
+                "service": queue, "user": anna.user})["id"],
             "address": address, "key": exchange.client.post(
                 "/keys", {"tenant": company.id, "name": "crm"})["key"],
             "trunk": exchange.trunk(address, 5060, tenant=company.id)}
@@ -201,6 +205,9 @@ def bodies(w: SimpleNamespace) -> dict[str, tuple[dict[str, Any], dict[str, Any]
         "services": ({"name": "S", "extension": "260", "settings": {
             "type": "mailbox", "user": w.bo, "pin": "2580"}},
             {"settings": {"type": "message", "prompt": w.prompt}, "extension": None}),
+        "queue_members": ({"service": w.queue, "user": w.bo,
+                            "skills": [{"name": "it", "level": 5}]},
+                          {"skills": [], "tier": 2}),
     }
 
 

@@ -34,6 +34,8 @@ from store.model import (
     Number,
     Presence,
     Prompt,
+    Queue,
+    QueueMember,
     Recording,
     RingGroup,
     Route,
@@ -41,6 +43,7 @@ from store.model import (
     Schedule,
     ScheduleRule,
     Service,
+    Skill,
     Target,
     Tenant,
     Trunk,
@@ -112,6 +115,7 @@ def company(store: SqliteStore, name: str) -> dict[str, Any]:
             "prompt": (prompt := put(store, Prompt(tenant=tenant, name="Hello")).id),
             "service": put(store, Service(tenant=tenant, name="Closed",
                                           settings=Message(prompt=prompt))).id,
+            "queue": put(store, Service(tenant=tenant, name="Sales", settings=Queue())).id,
             "member": put(store, Member(tenant=tenant, ring_group=group, user=user)).id}
 
 
@@ -126,8 +130,10 @@ def rows_of(one: dict[str, Any]) -> dict[str, tuple[Row, dict[str, Any]]]:
         "area": (Area(name="Umeå", location="urn:x", trunk=one["trunk"]),
                  {"trunk": None, "centre": "+46812345", "country": "FI"}),
         "tenant": (Tenant(name="Ny AB", barred=("mobile", "premium", "satellite"),
-                          main_number="+4681234567", media="always"),
-                   {"barred": ("national",), "time_zone": "UTC", "main_number": None}),
+                          main_number="+4681234567", media="always", agent_licences=20,
+                          pause_reasons=("fika",)),
+                   {"barred": ("national",), "time_zone": "UTC", "main_number": None,
+                    "agent_licences": None, "pause_reasons": ()}),
         "user": (User(tenant=tenant, name="Bo 🙂", extension="102", barred=("premium",),
                       enabled=False, record=True, language="fi"),
                  {"extension": None, "enabled": True, "language": None, "ring_s": 180}),
@@ -170,6 +176,11 @@ def rows_of(one: dict[str, Any]) -> dict[str, tuple[Row, dict[str, Any]]]:
             otherwise=Target(kind="service", service=one["service"]))),
             {"extension": None, "settings": Mailbox(user=user, listeners=(one["second"],),
                                                     email=("a@example.net",))}),
+        "queue_member": (QueueMember(
+            tenant=tenant, service=one["queue"], user=one["second"], tier=3, position=10_000,
+            skills=(Skill(name="finska", level=5), Skill(name="it-2")), by_presence=True,
+            device_kinds=("desk", "mobile")),
+            {"skills": (), "tier": 0, "by_presence": False, "device_kinds": ("soft",)}),
     }
 
 
@@ -254,7 +265,8 @@ class TestConfiguration:
         ("ring_group", "extension", "200"), ("activity", "name", "Lunch"),
         ("activity", "code", "1"), ("schedule", "name", "Hours"), ("member", "user", None),
         ("device", "username", None), ("number", "e164", None), ("caller_rule", "number", None),
-        ("api_key", "digest", None), ("area", "name", None), ("forward", "event", None)])
+        ("api_key", "digest", None), ("area", "name", None), ("forward", "event", None),
+        ("queue_member", "user", None)])
     def test_taken_values(self, store: SqliteStore, table: str, field: str, value: Any) -> None:
         one = company(store, "One")
         one["second"] = put(store, User(tenant=one["tenant"], name="Second")).id

@@ -1,0 +1,4 @@
+from routing_core.queue_state import QueueState
+
+class QueueRules(QueueState):
+    """See Engine in queues.pyi."""

@@ -1,0 +1,2 @@
+class QueueState:
+    """See Engine in queues.pyi."""
