@@ -166,7 +166,7 @@ cdef class QueueState:
     cdef uint32_t room_queues, room_agents, room_members, room_callers, room_heap
     cdef dict queue_index, agent_index
     cdef list out
-    cdef int64_t args[16]
+    cdef int64_t args[20]
     cdef char *journal
     cdef size_t journal_size, journal_room
     cdef uint64_t draw(self) noexcept nogil

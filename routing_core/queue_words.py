@@ -29,7 +29,7 @@ class What(IntEnum):
     OPEN = 16         # x: a Closed
     HEALED = 17       # state without evidence repaired. x: the AgentState before
     PLACE = 18        # the first in line, or a caller's way back: y: position
-    CALLBACK = 19     # the caller has become a callback. x: its lifetime's end (Unix ms)
+    CALLBACK = 19     # the caller has become a callback. x: its lifetime's end, y: planned for (ms)
     RETRY = 20        # a callback failed and is tried again. x: not before (Unix ms), y: tries
 
 

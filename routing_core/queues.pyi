@@ -111,17 +111,20 @@ class Engine:
     def set_callback_hours(self, now_ms: int, queue: int, open: bool) -> None: ...
     def enter(self, now_ms: int, queue: int, *, priority: int = 0, need: int = 0,
               relax: tuple[tuple[int, int], ...] = (), tag: int = 0,
-              arrived_ms: int = 0, sequence: int = 0, force: bool = False) -> int:
+              arrived_ms: int = 0, sequence: int = 0, force: bool = False,
+              aside_ms: int = 0) -> int:
         """A caller comes: its number, or 0 with REFUSED in take(). arrived_ms and sequence: the
         place token of an earlier entry, which is kept; relax: up to 3 (after ms, need), from the
         entry into this queue; tag: 63 bits of the owner's, journaled; force: whatever the marks say
-        (somebody who already had a place)."""
+        (somebody who already had a place); aside_ms: has the place, but hears the welcome first:
+        as after step_out() with that time to come back by."""
     def leave(self, now_ms: int, caller: int, why: int = 9) -> bool: ...
     def step_out(self, now_ms: int, caller: int, back_by_ms: int) -> bool:
         """The caller is in a menu: keeps the place, is not offered, leaves when not back then."""
     def step_in(self, now_ms: int, caller: int) -> bool: ...
-    def to_callback(self, now_ms: int, caller: int) -> bool:
-        """Hangs up and keeps the place, for the queue's callback_life_ms."""
+    def to_callback(self, now_ms: int, caller: int, not_before_ms: int = 0, tag: int = 0) -> bool:
+        """Hangs up and keeps the place, for the queue's callback_life_ms; not to be dialled before
+        that time (a planned callback); tag: another one from now on, 0 keeps it."""
     def token(self, caller: int) -> tuple[int, int, int]:
         """(priority, arrived_ms, sequence); KeyError when over."""
 

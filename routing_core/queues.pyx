@@ -156,14 +156,16 @@ cdef class Engine(QueueAgents):
         self.settle(q)
 
     def enter(self, int64_t now_ms, int64_t queue, *, int priority=0, uint64_t need=0, relax=(),
-              int64_t tag=0, int64_t arrived_ms=0, int64_t sequence=0, bint force=False):
+              int64_t tag=0, int64_t arrived_ms=0, int64_t sequence=0, bint force=False,
+              int64_t aside_ms=0):
         """The caller's number, 0 when refused."""
         cdef int64_t *args = self.args
-        cdef int n = 9
+        cdef int n = 10
         if not 0 <= priority <= 1000 or len(relax) > RELAXATIONS:
             raise ValueError("priority 0-1000, at most three relaxations")
         args[1], args[2], args[3], args[4] = queue, priority, <int64_t>need, tag
         args[5], args[6], args[7], args[8] = arrived_ms, sequence, force, len(relax)
+        args[9] = aside_ms
         for after, wanted in relax:
             args[n], args[n + 1] = after, <int64_t><uint64_t>wanted
             n += 2
@@ -206,9 +208,15 @@ cdef class Engine(QueueAgents):
         caller.entered = self.g.now
         caller.relaxations = <uint32_t>args[8]
         for i in range(args[8]):
-            caller.relax_ms[i] = args[9 + 2 * i]
-            caller.relax_need[i] = <uint64_t>args[10 + 2 * i]
+            caller.relax_ms[i] = args[10 + 2 * i]
+            caller.relax_need[i] = <uint64_t>args[11 + 2 * i]
         self.ask_for(c, <uint64_t>args[3])
+        if args[9]:
+            caller.state = G_OUT
+            caller.not_before = args[9]
+            self.say(W_ENTERED, q, caller.id, 0, 0, 1, 0)
+            self.plan_caller(c)
+            return caller.id
         self.open_tiers(c)
         self.line_up(c)
         self.say(W_ENTERED, q, caller.id, 0, 0, 1, self.place(c))
@@ -331,11 +339,12 @@ cdef class Engine(QueueAgents):
         self.latch(q)
         return 0
 
-    def to_callback(self, int64_t now_ms, int64_t caller):
+    def to_callback(self, int64_t now_ms, int64_t caller, int64_t not_before_ms=0,
+                    int64_t tag=0):
         """Hangs up and keeps the place."""
         cdef uint32_t c, q
-        self.args[1] = caller
-        self.begin(I_TO_CALLBACK, now_ms, 2)
+        self.args[1], self.args[2], self.args[3] = caller, not_before_ms, tag
+        self.begin(I_TO_CALLBACK, now_ms, 4)
         c = self.caller_at(caller)
         if not c or not self.caller[c].live:
             return False
@@ -346,9 +355,18 @@ cdef class Engine(QueueAgents):
         self.caller[c].state = G_WAITING
         self.caller[c].said_at = 0
         self.caller[c].expires = self.g.now + self.queue[q].set[CALLBACK_LIFE_MS]
-        self.line_up(c)
-        self.say(W_CALLBACK, q, caller, 0, 0, self.caller[c].expires, 0)
-        self.waits(c)
+        if tag:
+            self.caller[c].tag = tag
+        if not_before_ms > self.g.now:
+            self.caller[c].state = G_LATER
+            self.caller[c].not_before = not_before_ms
+            self.caller[c].expires += not_before_ms - self.g.now
+            self.say(W_CALLBACK, q, caller, 0, 0, self.caller[c].expires, not_before_ms)
+            self.plan_caller(c)
+        else:
+            self.line_up(c)
+            self.say(W_CALLBACK, q, caller, 0, 0, self.caller[c].expires, 0)
+            self.waits(c)
         self.latch(q)
         self.release_freed()
         return True
@@ -561,7 +579,7 @@ cdef class Engine(QueueAgents):
         while at + 8 <= size:
             op = (<const uint32_t *>(data + at))[0]
             count = (<const uint32_t *>(data + at))[1]
-            if not I_SET_QUEUE <= op <= I_ESTIMATE or not 1 <= count <= 16:
+            if not I_SET_QUEUE <= op <= I_ESTIMATE or not 1 <= count <= 18:
                 raise ValueError(f"no record at {at}")
             if at + 8 + 8 * count > size:
                 break
@@ -576,7 +594,7 @@ cdef class Engine(QueueAgents):
     cdef int again(self, int op, int count) except -1:
         cdef int64_t t = self.args[0], x = self.args[1], y = self.args[2], z = self.args[3]
         if op == I_ENTER:
-            if count < 9 or count != 9 + 2 * self.args[8]:
+            if count < 10 or count != 10 + 2 * self.args[8]:
                 raise ValueError("an entry of another length")
             self.begin(op, t, count)
             self.entered()
@@ -628,7 +646,7 @@ cdef class Engine(QueueAgents):
         elif op == I_STEP_IN:
             self.step_in(t, x)
         elif op == I_TO_CALLBACK:
-            self.to_callback(t, x)
+            self.to_callback(t, x, y, z)
         elif op == I_ANSWERED:
             self.answered(t, x)
         elif op == I_MISSED:
