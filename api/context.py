@@ -38,7 +38,9 @@ class Parts:
 
     def control_order(self, tenant: int) -> list[int]:
         """The processes of call control, the one that a company's calls go to first."""
-        return handover.preferred(tenant, list(range(self.control_processes)))
+        owner = self.publisher.live.owner(tenant, self.now_ms())
+        order = handover.preferred(tenant, list(range(self.control_processes)))
+        return sorted(order, key=lambda index: index != owner)
 
     def who(self, request: Request) -> Who:
         """The caller, by the key in Authorization: Bearer; Problem 401."""

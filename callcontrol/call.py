@@ -30,6 +30,7 @@ from callcontrol.parts import (
     Key,
     LegSaid,
     MediaLost,
+    Place,
     Played,
     Side,
     SideLeft,
@@ -92,6 +93,8 @@ class Call:
         self.parker = 0  # the user who has parked it
         self.state = "new"
         self.began = world.now()
+        self.place: Place | None = None  # in the company's queues
+        self.token: tuple[int, int] | None = None  # of the first place it had there
         self.sound: Sound | None = None
         self.moved = False  # everybody has come into another media session, unconnected
         self._inbox: deque[Event] = deque()
@@ -436,22 +439,28 @@ class Call:
         self.listen(new)
         return new
 
-    async def fetch(self, target: str, user: int, timeout_s: float = 60.0) -> Side | Failed:
-        """Call somebody with nobody behind us yet: the new side, answered."""
+    async def fetch(self, target: str, user: int, timeout_s: float = 60.0,
+                    until: Callable[[Event], bool] | None = None) -> Side | Failed:
+        """Call somebody with nobody behind us yet: the new side, answered. An event for which
+        until() is true ends it (487)."""
         try:
             new = await self.ring(target, side=None)
         except MediaError as error:
             return Failed(503, str(error))
         new.user = user
-        until = asyncio.get_running_loop().time() + timeout_s
+        last = asyncio.get_running_loop().time() + timeout_s
         while True:
-            event = await self.next(max(until - asyncio.get_running_loop().time(), 0))
+            event = await self.next(max(last - asyncio.get_running_loop().time(), 0))
             if event is None or (isinstance(event, SideLeft) and event.side is new):
                 await self.end(new)
                 return Failed(408, "no answer")
+            if until is not None and until(event):
+                await self.end(new)
+                return Failed(487, "called off")
             if isinstance(event, LegSaid) and isinstance(event.event, Refused):
                 await self.unexpected(event)
-                return Failed(event.event.code, event.event.phrase)
+                return Failed(event.event.code, event.event.phrase,
+                              self.world.read(event.event.decision))
             if isinstance(event, LegSaid) and isinstance(event.event, Answered):
                 return await self._fetched(new, event.event)
             if isinstance(event, MediaLost):
@@ -547,11 +556,11 @@ class Call:
                 await self.silence(side)
             return Failed(said.code, said.phrase, self.world.read(said.decision))
         elif isinstance(said, Answered):
-            return await self._arrived(side, new, said)
+            return await self.arrived(side, new, said)
         return None
 
-    async def _arrived(self, side: Side, new: Side, said: Answered) -> Side | Failed:
-        """The called side has answered: connect both."""
+    async def arrived(self, side: Side, new: Side, said: Answered) -> Side | Failed:
+        """The called side has answered: connect both, or end it."""
         self._ringing.pop(new.label, None)
         self.sides[new.label] = new
         new.offer, new.admitted = said.sdp, True
@@ -677,6 +686,8 @@ class Call:
         if self.closed:
             return
         self.closed = True
+        if self.place is not None:
+            self.place.give_up()
         for side in [*self._ringing.values(), *self.sides.values()]:
             side.leg.hang_up()
         self.sides.clear()

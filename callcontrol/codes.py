@@ -101,6 +101,11 @@ class Dialled(StrEnum):
     PRESENCE_MENU = "presence_menu"
     RECORD_PROMPT = "record_prompt"
     CALL_BACK_OFF = "call_back_off"
+    AGENT_IN = "agent_in"
+    AGENT_OUT = "agent_out"
+    AGENT_PAUSE = "agent_pause"
+    AGENT_ON = "agent_on"
+    AGENT_DONE = "agent_done"
 
 
 class Code(NamedTuple):
@@ -124,6 +129,11 @@ DIALLED: Final[tuple[tuple[Dialled, re.Pattern[str]], ...]] = (
     (Dialled.FETCH, re.compile(r"\*84#?")),
     (Dialled.VOICEMAIL, re.compile(r"\*98#?")),
     (Dialled.PRESENCE_MENU, re.compile(r"\*90#?")),
+    (Dialled.AGENT_IN, re.compile(r"\*41#?")),
+    (Dialled.AGENT_OUT, re.compile(r"#41#?")),
+    (Dialled.AGENT_PAUSE, re.compile(r"\*42(?:\*([0-9]{1,2}))?#?")),
+    (Dialled.AGENT_ON, re.compile(r"#42#?")),
+    (Dialled.AGENT_DONE, re.compile(r"\*43#?")),
     (Dialled.RECORD_PROMPT, re.compile(r"\*92\*([0-9]{1,9})#?")),
 )
 

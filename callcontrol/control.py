@@ -35,7 +35,8 @@ class Control:
                 return self._originate(question)
             case "command":
                 return await self._command(question)
-        return {"error": "unknown question"}
+        found = await self._desk.queues.asked(question)
+        return found if found is not None else {"error": "unknown question"}
 
     def status(self) -> dict[str, Any]:
         """Counts, for people and for tests that look for leaks."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import phonenumbers
 import structlog
 
 from callcontrol import words
@@ -74,6 +75,7 @@ class Desk:
         self.agent: UserAgent | None = None
         self.script: Callable[[Call, Side, Handover], Coroutine[Any, Any, None]] | None = None
         self.made: Callable[[Call, str, str, int], Coroutine[Any, Any, None]] | None = None
+        self.queues: Any = None  # callcontrol.queues.owner.Queues, composed in process.py
         self.calls: dict[str, Call] = {}
         self.counters: Counter[str] = Counter()
         self.parked: dict[tuple[int, int], Call] = {}
@@ -107,9 +109,9 @@ class Desk:
     def begin(self, call: Call, side: Side, word: Handover) -> None:
         """Have the call's script run."""
         assert self.script
-        self._keep(call, self.script(call, side, word))
+        self.keep(call, self.script(call, side, word))
 
-    def _keep(self, call: Call, script: Coroutine[Any, Any, None]) -> None:
+    def keep(self, call: Call, script: Coroutine[Any, Any, None]) -> None:
         """Run it; whatever happens to it, even before its first step, nothing of the call stays."""
         self.calls[call.uid] = call
 
@@ -308,6 +310,15 @@ class Desk:
         main = self.tenant(self.user(user).tenant).main_number if user else None
         return int(main[1:]) if main else 0
 
+    def e164(self, tenant: int, digits: str) -> str:
+        """A number as it is keyed in that company's country; "" when it is none."""
+        try:
+            found = phonenumbers.parse(digits, self.tenant(tenant).country)
+        except phonenumbers.NumberParseException:
+            return ""
+        return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)) \
+            if phonenumbers.is_possible_number(found) else ""
+
     def presence(self, user: int) -> tuple[str, datetime | None]:
         """(name of the activity in force, "" when available; its end, local)"""
         activity, until = self.live.presence(user)
@@ -419,7 +430,7 @@ class Desk:
         language = self.tenant(tenant).language
         call = Call(self, self.new_uid(), tenant, language)
         assert self.made
-        self._keep(call, self.made(call, first, second, user))
+        self.keep(call, self.made(call, first, second, user))
         return call
 
     def call_back(self, call: Call, side: Side, user: int) -> None:

@@ -88,11 +88,20 @@ class Command(NamedTuple):
             self.answer.set_result(answer)
 
 
+class Queued(NamedTuple):
+    """The company's queues say something about this call: a What with what belongs to it."""
+
+    what: int
+    attempt: int
+    agent: int
+    value: int  # ring time (ms), reason to leave
+
+
 class MediaLost(NamedTuple):
     """The media node has lost the session."""
 
 
-Event = LegSaid | SideLeft | Key | Held | Played | Command | MediaLost
+Event = LegSaid | SideLeft | Key | Held | Played | Command | MediaLost | Queued
 
 
 class Failed(NamedTuple):
@@ -107,6 +116,12 @@ class Failed(NamedTuple):
     def away(self) -> Handover | None:
         """What to do instead of calling; a refusal's handover only says why."""
         return self.handover if self.code == 302 else None
+
+
+class Place(Protocol):
+    """What a call has in the company's queues, until give_up()."""
+
+    def give_up(self, why: int = 9) -> None: ...
 
 
 class Sound(Protocol):

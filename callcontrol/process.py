@@ -23,6 +23,8 @@ from callcontrol.desk import Desk
 from callcontrol.events import EventLog
 from callcontrol.house import House
 from callcontrol.prompts import Prompts
+from callcontrol.queues.callbacks import begin
+from callcontrol.queues.owner import Queues
 from callcontrol.reception import Reception
 from callcontrol.sofia.ua import UserAgent
 from callcontrol.watch import Watch
@@ -68,7 +70,9 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
             key=handover.key_of(settings["digest_key"]), store=store, live=live, media=media,
             mixer=mixer, prompts=prompts, house=house, events=events, clock=clock,
             chance=random.SystemRandom())
-        Reception(desk)
+        reception = Reception(desk)
+        desk.queues = queues = Queues(desk, state)
+        queues.around.begin_callback = begin(desk, reception.guarded)
         watch = Watch(desk)
         desk.agent = agent = UserAgent("127.0.0.1", settings["control_port"] + index,
                                        on_call=desk.called, on_subscribe=watch.subscribed,
@@ -77,7 +81,8 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
         await agent.start()
         await media.sweep(f"{index}.")
         jobs = [asyncio.ensure_future(job) for job in (
-            events.run(), _beat(live, index, born_ms), _probe(client), watch.run())]
+            events.run(), _beat(live, index, born_ms), _probe(client), watch.run(),
+            queues.run())]
         async with BusServer(state, f"control.{index}", Control(desk, counters).asked):
             gc.collect()
             gc.freeze()  # what is there now stays: no need to look at it again and again
@@ -86,6 +91,7 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
             await stop.wait()
         live.set_control(index, born_ms, 0)
         await desk.stop()
+        await queues.stop()
         await agent.stop()
         for job in jobs:
             job.cancel()

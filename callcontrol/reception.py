@@ -9,24 +9,30 @@ from callcontrol import codes
 from callcontrol.call import Call, Failed, Over, Side
 from callcontrol.codes import Code, Dialled
 from callcontrol.desk import Desk
+from callcontrol.services.agent import AgentCode, AgentMenu
 from callcontrol.services.base import Go, Service
 from callcontrol.services.busy import BusyOffer
 from callcontrol.services.callback import AskForNumber
 from callcontrol.services.mailbox import LeaveMessage, Listen, RecordForPrompt
 from callcontrol.services.menu import ChooseFromMenu, PlayMessage
 from callcontrol.services.presence import PresenceCode, PresenceMenu
+from callcontrol.services.queue import entered
 from callcontrol.services.referral import Referral
 from callcontrol.talk import Conversation, ask
 from routing_core.codes import Reason
 from routing_core.decision import caller_of_trail
 from routing_core.handover import Handover, trail_bytes
+from routing_core.queue_words import Leave
 from store import NotFound
+from store.model import AgentMenu as AgentMenuRow
 from store.model import (
     CallbackMenu,
     Mailbox,
     MailboxAccess,
     Menu,
     Message,
+    Queue,
+    QueueEntry,
     RecordPrompt,
     Target,
 )
@@ -54,7 +60,7 @@ class Reception:
 
     async def receive(self, call: Call, side: Side, word: Handover) -> None:
         """A call that the edge has handed over."""
-        await self._guarded(call, self._receive(call, side, word))
+        await self.guarded(call, self._receive(call, side, word))
 
     async def _receive(self, call: Call, side: Side, word: Handover) -> None:
         self.desk.tell(call, "began", caller=side.number, user=side.user, called=word.called)
@@ -62,7 +68,7 @@ class Reception:
 
     async def make(self, call: Call, first: str, second: str, user: int) -> None:
         """A call that we make: the first party's telephone rings first (C9)."""
-        await self._guarded(call, self._make(call, first, second, user))
+        await self.guarded(call, self._make(call, first, second, user))
 
     async def _make(self, call: Call, first: str, second: str, user: int) -> None:
         self.desk.tell(call, "began", user=user, called=second)
@@ -73,7 +79,7 @@ class Reception:
         side.functions = self.desk.has_functions(side.user)
         await self._follow(call, side, Go(order=second), by=side if side.user else None)
 
-    async def _guarded(self, call: Call, script: "asyncio.Future[None] | object") -> None:
+    async def guarded(self, call: Call, script: "asyncio.Future[None] | object") -> None:
         try:
             await script  # type: ignore[misc]
         except Over:
@@ -136,9 +142,13 @@ class Reception:
         if row is None or row.tenant != call.tenant:
             await call.end(side, 404)
             return Go()
-        return await self._serve(call, self._made_for(call, side, row))
+        made = self._made_for(call, side, row)
+        if made is None:
+            await call.end(side, 404)
+            return Go()
+        return await self._serve(call, made)
 
-    def _made_for(self, call: Call, side: Side, row: ServiceRow) -> Service:
+    def _made_for(self, call: Call, side: Side, row: ServiceRow) -> Service | None:
         desk, what = self.desk, row.settings
         match what:
             case Message():
@@ -153,19 +163,28 @@ class Reception:
                 return AskForNumber(desk, call, side, row)
             case PresenceMenuRow():
                 return PresenceMenu(desk, call, side, row)
+            case Queue() | QueueEntry():
+                return entered(desk, call, side, row)
+            case AgentMenuRow():
+                return AgentMenu(desk, call, side, row)
             case RecordPrompt():
                 return RecordForPrompt(desk, call, side, row, prompt=what.prompt)
 
     async def _follow(self, call: Call, side: Side, go: Go, by: Side | None = None) -> None:
         """From one thing to the next until the caller is done."""
         while side.label in call.sides:
-            if go.camp:
+            if go.talk:
+                left = await Conversation(call, self.desk).run()
+            elif go.camp:
                 left = await Conversation(call, self.desk).wait_for(side, go.camp)
             else:
                 target = go.target
                 if target is not None and target.kind == "service" and not go.order:
                     go = await self._entered(call, side, target.service or 0)
                     continue
+                if call.place is not None:  # out of a queue's menu, and not back to the queue
+                    call.place.give_up(Leave.KEY)
+                    call.place = None
                 if target is not None and target.kind == "busy" and not go.order:
                     await self._busy(call, side)
                     return
@@ -242,6 +261,9 @@ class Reception:
             case Dialled.CALL_BACK_OFF:
                 desk.forget_callbacks(call.tenant, user.extension or "")
                 return await self._serve(call, _Said(desk, call, side, "goodbye"))
+            case Dialled.AGENT_IN | Dialled.AGENT_OUT | Dialled.AGENT_PAUSE | Dialled.AGENT_ON \
+                    | Dialled.AGENT_DONE:
+                return await self._serve(call, AgentCode(desk, call, side, code=code))
             case _:
                 return await self._serve(call, PresenceCode(desk, call, side, code))
 

@@ -21,11 +21,13 @@ class Control:
 
     def at_work(self, tenant: int, now: float) -> list[int]:
         """Those that are at work, in the order in which a company's calls try them. All calls of a
-        company meet in one process, where they can be parked, picked up and joined; when it is
-        gone the next takes its new calls (rendezvous hashing)."""
+        company meet in one process, where they can be parked, picked up and joined: the one that
+        has them; when that is gone, or there are none, the first by rendezvous hashing."""
         now_ms = int(now * 1000)
-        return handover.preferred(tenant, [
+        owner = self.live.owner(tenant, now_ms)
+        order = handover.preferred(tenant, [
             index for index in range(len(self.ports)) if self.live.control(index, now_ms)])
+        return sorted(order, key=lambda index: index != owner)
 
     def uri(self, index: int) -> str:
         """Where a process is."""

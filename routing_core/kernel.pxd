@@ -13,7 +13,8 @@ cdef class Kernel(Outbound):
     cdef uint64_t begin(self, Decision d, int source_kind, uint32_t source, str called,
                         str calling, str wanted)
     cdef uint64_t order(self, Decision d, uint32_t tenant, str called, uint64_t seed, bytes trail)
-    cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id)
+    cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id,
+                         uint32_t kinds)
     cdef void functions(self, Decision d)
     cdef uint64_t dialled(self, Decision d, str called, const PlanRec *plan, bint inside)
     cdef uint64_t resume(self, Decision d, int cause, str redirected)

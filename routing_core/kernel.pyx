@@ -40,6 +40,7 @@ from routing_core.outbound cimport Outbound, SIP_CODES
 
 cdef enum:
     GROUP_MARK = 0x80000000
+    ALL_KINDS = 0xFFFF       # of telephones
 
 cdef uint64_t VALUE_MASK = (<uint64_t>1 << TARGET_SHIFT) - 1
 cdef uint64_t NOBODYS = 1              # a wish for a number that cannot be read: nobody owns it
@@ -203,9 +204,10 @@ cdef class Kernel(Outbound):
         """What call control asks for on behalf of the parties in its trail.
 
         "user:ID", "group:ID" (all their rules apply), "number:+46...", "service:ID", "dial:..." (as
-        the payer would dial it), "phones:ID" (a user's telephones, whatever the rules say),
-        "device:ID" (one of them), "others:ID" (the other telephones of that one's user). The
-        visited users and groups are forgotten: somebody has chosen.
+        the payer would dial it), "phones:ID" (a user's telephones, whatever the rules say) or
+        "phones:ID/MASK" (those of some kinds: a number with a bit for each, as a member's
+        device_kinds), "device:ID" (one of them), "others:ID" (the other telephones of that one's
+        user). The visited users and groups are forgotten: somebody has chosen.
         """
         cdef const TenantRec *owner = self.snapshot.tenant(tenant)
         cdef const UserRec *user
@@ -213,6 +215,7 @@ cdef class Kernel(Outbound):
         cdef Py_ssize_t size = 0
         cdef const char *text
         cdef Dialled what
+        cdef uint32_t kinds = ALL_KINDS
         memset(&self.t, 0, sizeof(Trail))
         if trail is not None and PyBytes_GET_SIZE(trail) == sizeof(Trail):
             memcpy(&self.t, PyBytes_AS_STRING(trail), sizeof(Trail))
@@ -250,7 +253,10 @@ cdef class Kernel(Outbound):
                 self.reject(d, UNKNOWN_NUMBER if what.extension else BAD_NUMBER, 0)
                 return 0
             return make_target(NUMBER, what.number)
-        if not value.isdecimal() or len(value) > 9:
+        if kind == "phones" and "/" in value:
+            value, _, mask = value.partition("/")
+            kinds = int(mask) if mask.isdecimal() and len(mask) <= 5 else 0
+        if kinds == 0 or not value.isdecimal() or len(value) > 9:
             self.reject(d, NO_TARGET, 0)
             return 0
         if kind == "user":
@@ -259,11 +265,12 @@ cdef class Kernel(Outbound):
             return make_target(GROUP, int(value))
         if kind == "service":
             return make_target(SERVICE, int(value))
-        self.telephones(d, tenant, kind, <uint32_t>int(value))
+        self.telephones(d, tenant, kind, <uint32_t>int(value), kinds)
         return 0
 
-    cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id):
-        """Ring a user's telephones or one of them, whatever the rules say."""
+    cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id,
+                         uint32_t kinds):
+        """Ring a user's telephones (of those kinds) or one of them, whatever the rules say."""
         cdef bint one = kind == "device", others = kind == "others"
         cdef const DeviceRec *device = self.snapshot.device(id) if one or others else NULL
         cdef int i
@@ -278,7 +285,7 @@ cdef class Kernel(Outbound):
             d.target_user[0] = device.user
             d.n = 1
         else:
-            self.add_devices(d, device.user if others else id, user, 0xFFFF)
+            self.add_devices(d, device.user if others else id, user, kinds)
             for i in range(d.n):
                 if others and d.target_id[i] == id:
                     d.n -= 1
@@ -530,7 +537,7 @@ cdef class Kernel(Outbound):
                 if self.trace is not None:
                     self.tell(R_LINE_STATE, user, line)
                 return self.failed_user(d, user, row, BUSY_HERE)
-        if self.add_devices(d, user, row, 0xFFFF) == 0:
+        if self.add_devices(d, user, row, ALL_KINDS) == 0:
             return self.failed_user(d, user, row, UNREACHABLE)
         self.t.user = user
         self.t.group = 0

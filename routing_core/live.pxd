@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    LIVE_LAYOUT = 2
+    LIVE_LAYOUT = 3
     LIVE_HEADER = 4096
     LINES = 4                # call slots a user's line state is derived from
     MAX_RINGING = 30
@@ -20,6 +20,7 @@ cdef packed struct LiveHeader:
     uint32_t trunks
     uint32_t slots
     uint32_t reserved_slots  # of them, at the end, for emergency calls only
+    uint64_t tenants         # whose owner is noted: ids below
     uint64_t file_size
     uint64_t next_slot       # where the next claim begins to look
     uint64_t media_up        # bit per rtpengine node
@@ -59,9 +60,12 @@ cdef class Live:
     cdef uint64_t *lines
     cdef uint8_t *logins
     cdef uint64_t *trunk_down
+    cdef uint64_t *owners        # by tenant: born_ms << 8 | index + 1 of a process, 0 = nobody
     cdef SlotHead *heads
     cdef SlotBody *bodies
 
+    cdef uint64_t born(self, int index, uint64_t now_ms, uint64_t silence_ms) noexcept nogil
+    cdef int owner_in(self, uint64_t word, uint64_t now_ms) noexcept nogil
     cdef uint64_t presence_word(self, uint32_t user) noexcept nogil
     cdef int line(self, uint32_t user, int64_t now) noexcept nogil
     cdef bint logged_in(self, uint32_t member) noexcept nogil

@@ -3,6 +3,8 @@
 One shared file of fixed records. Rules that keep it free of locks and of stale lamps:
 
 - a presence, a log-in, a health is one word with one writing process; a reader loads it whole;
+- the process that owns a company's calls is named by one word, changed by compare-and-swap; it
+  counts only while that life of the process is heard of;
 - a call slot moves by compare-and-swap from state to state, and only the process that won a move
   writes what belongs to it; the states with "-ING" in their name belong to that process;
 - a user's line state is not stored. It is derived from the call slots that name the user, and a
@@ -30,9 +32,10 @@ cdef enum:
     ANSWER_SPINS = 10000     # looks at an answer under way before it is taken for dead
 
 
-def live_size(users: int, members: int, trunks: int, slots: int) -> int:
-    """Bytes of a live file for ids below users, members and trunks and for that many calls."""
-    return (LIVE_HEADER + users * 8 * (1 + LINES) + padded(members) + trunks * 8
+def live_size(users: int, members: int, trunks: int, slots: int, tenants: int = 0) -> int:
+    """Bytes of a live file for ids below users, members, trunks and tenants, and for that many
+    calls."""
+    return (LIVE_HEADER + users * 8 * (1 + LINES) + padded(members) + (trunks + tenants) * 8
             + slots * (sizeof(SlotHead) + sizeof(SlotBody)))
 
 
@@ -41,7 +44,7 @@ def padded(size):
 
 
 def format_live(buffer, users: int, members: int, trunks: int, slots: int,
-                reserved_slots: int) -> None:
+                reserved_slots: int, tenants: int = 0) -> None:
     """Write the header of a new, zero-filled live file."""
     cdef Py_buffer view
     PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
@@ -52,9 +55,16 @@ def format_live(buffer, users: int, members: int, trunks: int, slots: int,
     header.trunks = trunks
     header.slots = slots
     header.reserved_slots = min(reserved_slots, slots - 1)
+    header.tenants = tenants
     header.file_size = view.len
     memcpy(header.magic, LIVE_MAGIC, 8)
     PyBuffer_Release(&view)
+
+
+cdef uint64_t owner_word(int index, uint64_t born_ms):
+    if not 0 <= index < MAX_CONTROLS:
+        raise IndexError(f"no place for call control {index}")
+    return born_ms << 8 | <uint64_t>(index + 1)
 
 
 cdef class Live:
@@ -74,7 +84,7 @@ cdef class Live:
         if header.slots == 0 or header.reserved_slots >= header.slots:
             raise LiveStateError("no call slot is left for ordinary calls")
         if header.file_size != <uint64_t>size or live_size(
-                header.users, header.members, header.trunks, header.slots) != size:
+                header.users, header.members, header.trunks, header.slots, header.tenants) != size:
             raise LiveStateError(f"{size} bytes do not match the header")
         self.buffer = buffer
         self.header = header
@@ -82,7 +92,8 @@ cdef class Live:
         self.lines = self.presences + header.users
         self.logins = <uint8_t *>(self.lines + <size_t>LINES * header.users)
         self.trunk_down = <uint64_t *>(self.logins + (header.members + 63) // 64 * 64)
-        self.heads = <SlotHead *>(self.trunk_down + header.trunks)
+        self.owners = self.trunk_down + header.trunks
+        self.heads = <SlotHead *>(self.owners + header.tenants)
         self.bodies = <SlotBody *>(self.heads + header.slots)
 
     # -- what the kernel reads ----------------------------------------------------------------
@@ -188,10 +199,49 @@ cdef class Live:
 
     def control(self, int index, uint64_t now_ms, uint64_t silence_ms=CONTROL_SILENCE_MS):
         """When call control process `index` began, 0 when nothing was heard of it for that long."""
+        return self.born(index, now_ms, silence_ms)
+
+    cdef uint64_t born(self, int index, uint64_t now_ms, uint64_t silence_ms) noexcept nogil:
         if not 0 <= index < MAX_CONTROLS \
                 or vx_load(&self.header.control_beat[index]) + silence_ms < now_ms:
             return 0
         return vx_load(&self.header.control_born[index])
+
+    # -- the process that owns a company's calls ----------------------------------------------
+
+    def owner(self, uint64_t tenant, uint64_t now_ms):
+        """The call control process in which the company's calls are, or -1: there is none, or
+        that life of it is over."""
+        if tenant >= self.header.tenants:
+            return -1
+        return self.owner_in(vx_load(&self.owners[tenant]), now_ms)
+
+    def own(self, uint64_t tenant, int index, uint64_t born_ms, uint64_t now_ms):
+        """Call control process `index`, which began at born_ms, takes the company's calls; False
+        when they are in another one. There is no owner of a tenant behind the limit."""
+        cdef uint64_t mine = owner_word(index, born_ms), found
+        if tenant >= self.header.tenants:
+            return True
+        while True:
+            found = vx_load(&self.owners[tenant])
+            if found == mine:
+                return True
+            if self.owner_in(found, now_ms) >= 0:
+                return False
+            if vx_cas(&self.owners[tenant], found, mine):
+                return True
+
+    def disown(self, uint64_t tenant, int index, uint64_t born_ms):
+        """That process has no calls of the company any more."""
+        if tenant < self.header.tenants:
+            vx_cas(&self.owners[tenant], owner_word(index, born_ms), 0)
+
+    cdef int owner_in(self, uint64_t word, uint64_t now_ms) noexcept nogil:
+        cdef int index = <int>(word & 0xFF) - 1
+        cdef uint64_t born_ms = word >> 8
+        if born_ms and self.born(index, now_ms, CONTROL_SILENCE_MS) == born_ms:
+            return index
+        return -1
 
     def count(self, int counter, uint64_t by=1):
         """Add to one of 64 counters that all processes share."""
@@ -494,3 +544,7 @@ cdef class Live:
     @property
     def trunks(self):
         return self.header.trunks
+
+    @property
+    def tenants(self):
+        return self.header.tenants

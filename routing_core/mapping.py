@@ -32,6 +32,8 @@ OVERLAY_CAPACITY_BYTES = 64 << 20
 #: Of the live file; sparse too. An id at or above the limit is refused when it is created.
 LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS = 2 << 20, 1 << 20, 1 << 14
 LIVE_SLOTS, LIVE_RESERVED_SLOTS = 1 << 15, 1 << 10
+#: A tenant with an id at or above it has no owner among the processes of call control.
+LIVE_TENANTS = 1 << 18
 KEPT_GENERATIONS = 2
 #: Memory without a disk behind it. On a disk's file system every page of the live state would be
 #: written back and made read-only every few seconds, and the next write to it cost a fault.
@@ -65,9 +67,10 @@ def open_live(state: Path) -> Live:
     path = state / "live"
     if not path.exists():
         path = _live_path(state)
-        size = live_size(LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS)
+        size = live_size(LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_TENANTS)
         _new_file(path, size, lambda buffer: format_live(
-            buffer, LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_RESERVED_SLOTS))
+            buffer, LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_RESERVED_SLOTS,
+            LIVE_TENANTS))
     return Live(_map(path, writable=True))
 
 

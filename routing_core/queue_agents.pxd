@@ -6,9 +6,8 @@ from routing_core.queue_views cimport QueueViews
 
 cdef class QueueAgents(QueueViews):
     cdef int begin(self, int op, int64_t now, int count) except -1
-    cdef int advance(self, int64_t now) except -1
     cdef int settle(self, uint32_t q) except -1
-    cdef int unanswered(self, uint32_t c) except -1
+    cdef int rejoin(self, uint32_t c) except -1
     cdef int gone(self, uint32_t c, int why) except -1
     cdef int keep_setting(self, int64_t now, int64_t queue, int place, int64_t value) except -1
     cdef int changed(self, uint32_t q) except -1
@@ -21,6 +20,7 @@ cdef class QueueAgents(QueueViews):
     cdef int wrapped_up(self, uint32_t a) except -1
     cdef int rest(self, uint32_t a, int64_t until) except -1
     cdef int refresh(self, uint32_t a) except -1
+    cdef bint update(self, uint32_t a) except -1
     cdef void put_in(self, uint32_t m) noexcept nogil
     cdef void take_out(self, uint32_t m) noexcept nogil
     cdef int roll(self) except -1

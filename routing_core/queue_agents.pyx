@@ -13,6 +13,7 @@ from routing_core.ranking cimport Node, first, following, insert, nth, remove, s
 cdef enum:
     INDEX_BITS = 24
     HEAL_MS = 15000          # an offer without an outcome, beyond its ring time
+    HEAL_CALLBACK_MS = 120000    # in which the customer may be dialled first
     SHARE_UNIT = 720720      # divisible by all numbers to 16
     DRAWS = 16               # of the random strategy, before it takes the first who can
 
@@ -44,13 +45,10 @@ cdef class QueueAgents(QueueViews):
 
     # What the engine adds (queues.pyx).
 
-    cdef int advance(self, int64_t now) except -1:
-        return 0
-
     cdef int settle(self, uint32_t q) except -1:
         return 0
 
-    cdef int unanswered(self, uint32_t c) except -1:
+    cdef int rejoin(self, uint32_t c) except -1:
         return 0
 
     cdef int gone(self, uint32_t c, int why) except -1:
@@ -287,12 +285,12 @@ cdef class QueueAgents(QueueViews):
         self.say(W_LOGGED_OUT, q, 0, a, 0, by, 0)
         if agent.state == A_OFFERED and agent.queue == q:
             freed = self.withdraw(a, Y_AGENT_LEFT)
+        self.rejoin(freed)
         self.refresh(a)
         if self.queue[q].tier_logged[self.member[m].tier] == 0:
             self.reopen_tiers(q)
             self.settle(q)
-        if freed:
-            self.unanswered(freed)
+        self.serve_caller(freed)
         return 0
 
     def pause(self, int64_t now_ms, int64_t agent, int64_t reason):
@@ -320,9 +318,9 @@ cdef class QueueAgents(QueueViews):
         self.say(W_PAUSED, 0, 0, a, 0, reason, 0)
         if self.agent[a].state == A_OFFERED:
             freed = self.withdraw(a, Y_AGENT_LEFT)
+        self.rejoin(freed)
         self.refresh(a)
-        if freed:
-            self.unanswered(freed)
+        self.serve_caller(freed)
         return 0
 
     def resume(self, int64_t now_ms, int64_t agent):
@@ -367,6 +365,7 @@ cdef class QueueAgents(QueueViews):
         a = self.agent_at(agent)
         if not a or self.agent[a].state != A_WRAP_UP:
             return False
+        self.say(W_WRAP_UP, self.agent[a].queue, 0, a, 0, self.g.now, 0)
         self.wrapped_up(a)
         return True
 
@@ -380,9 +379,9 @@ cdef class QueueAgents(QueueViews):
         self.agent[a].present = present
         if not present and self.agent[a].state == A_OFFERED:
             freed = self.withdraw(a, Y_AGENT_LEFT)
+        self.rejoin(freed)
         self.refresh(a)
-        if freed:
-            self.unanswered(freed)
+        self.serve_caller(freed)
 
     def set_reachable(self, int64_t now_ms, int64_t agent, bint reachable):
         """Whether a telephone of the agent can be called."""
@@ -423,9 +422,9 @@ cdef class QueueAgents(QueueViews):
             agent.idle_since = self.g.now
         agent.since = self.g.now
         self.say(W_HEALED, agent.queue, 0, a, 0, state, 0)
+        self.rejoin(freed)
         self.refresh(a)
-        if freed:
-            self.unanswered(freed)
+        self.serve_caller(freed)
         return 0
 
     cdef void unbind(self, uint32_t a) noexcept nogil:
@@ -454,7 +453,8 @@ cdef class QueueAgents(QueueViews):
     cdef int wrapped_up(self, uint32_t a) except -1:
         # The end of wrap-up: how long the call took in all is known.
         cdef AgentRec *agent = &self.agent[a]
-        self.handled(agent.queue, self.g.now - agent.answered_at)
+        if not agent.unreached:
+            self.handled(agent.queue, self.g.now - agent.answered_at)
         self.rest(a, agent.rest_until)
         return 0
 
@@ -475,7 +475,14 @@ cdef class QueueAgents(QueueViews):
     # -- who is eligible --------------------------------------------------------------------
 
     cdef int refresh(self, uint32_t a) except -1:
-        # What follows from the agent's state: the sets it is in, who counts as being there.
+        # After a change of the agent: where it belongs now, and whom it can serve.
+        if self.update(a):
+            self.serve_agent(a)
+        return 0
+
+    cdef bint update(self, uint32_t a) except -1:
+        # What follows from the agent's state: the sets it is in, who counts as being there. True
+        # when it has come into one.
         cdef AgentRec *agent = &self.agent[a]
         cdef bint there = agent.present and agent.n_logins > 0
         cdef bint ready = there and agent.state == A_FREE and not agent.pause \
@@ -510,16 +517,14 @@ cdef class QueueAgents(QueueViews):
         if ready and not agent.ready:
             self.say(W_READY, 0, 0, a, 0, 0, 0)
         agent.ready = ready
-        if came:
-            self.serve_agent(a)
-        return 0
+        return came
 
     cdef void put_in(self, uint32_t m) noexcept nogil:
         # Among the eligible of its queue, where the strategy says.
         cdef MemberRec *member = &self.member[m]
         cdef QueueRec *queue = &self.queue[member.queue]
         cdef Node *node = &self.member_nodes[m]
-        node.k1 = self.measure(m)
+        node.k1 = self.measure(m, 0)
         node.k2 = self.agent[member.agent].idle_since
         node.k3 = self.agent[member.agent].id
         node.bits = member.skills
@@ -604,7 +609,7 @@ cdef class QueueAgents(QueueViews):
         cdef QueueRec *queue = &self.queue[caller.queue]
         cdef uint32_t tier, m
         cdef int64_t wanted, got = 0
-        if self.caller_nodes[c].bits == 0 or queue.n_free == 0:
+        if c == 0 or self.caller_nodes[c].bits == 0 or queue.n_free == 0:
             return 0
         wanted = queue.set[AT_ONCE] if queue.set[STRATEGY] == S_PARALLEL and caller.live else 1
         tier = 0
@@ -663,7 +668,8 @@ cdef class QueueAgents(QueueViews):
         agent.next_offer = caller.first_offer
         caller.first_offer = a
         self.member[m].offered += 1
-        self.schedule(AGENT | a, self.g.now + ring + HEAL_MS)
+        self.schedule(AGENT | a, self.g.now + ring
+                      + (HEAL_MS if caller.live else HEAL_CALLBACK_MS))
         self.refresh(a)
         self.say(W_OFFER, caller.queue, caller.id, a, agent.attempt, ring, caller.rounds)
         return 0

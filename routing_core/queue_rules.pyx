@@ -117,21 +117,24 @@ cdef class QueueRules(QueueState):
         elif caller.state == G_LATER:
             due = min(caller.not_before, caller.expires)
         elif caller.state != G_TALKING:
-            if caller.live and queue.set[TIMED_MS]:
-                at = caller.entered + queue.set[TIMED_MS]
-                if at > self.g.now:
-                    due = at
-            if not caller.live and caller.expires > self.g.now:
-                due = caller.expires
+            if caller.state == G_WAITING:        # an offer in progress wins: looked at after it
+                if not caller.live:
+                    due = caller.expires
+                elif queue.set[TIMED_MS]:
+                    due = caller.entered + queue.set[TIMED_MS]
+                if caller.live and queue.unstaffed_since and queue.unstaffed_since < caller.entered:
+                    at = caller.entered + queue.set[GRACE_MS]
+                    if due == 0 or at < due:
+                        due = at
             if caller.relaxed < caller.relaxations:
                 at = caller.entered + caller.relax_ms[caller.relaxed]
                 if due == 0 or at < due:
                     due = at
             if tier < TIERS:
                 at = caller.entered + self.tier_opens(queue, tier)
-                if at > self.g.now and (due == 0 or at < due):
+                if due == 0 or at < due:
                     due = at
-        self.schedule(CALLER | c, due)
+        self.schedule(CALLER | c, max(due, self.g.now) if due else 0)
 
     cdef void plan_queue(self, uint32_t q) noexcept nogil:
         # The end of the grace or of the dwell, or the longest wait reaching its mark.
@@ -139,7 +142,7 @@ cdef class QueueRules(QueueState):
         cdef int64_t due = 0, at
         if queue.unstaffed_since and queue.waiting:
             at = queue.unstaffed_since + queue.set[GRACE_MS]
-            if at > self.g.now:
+            if at >= self.g.now and at != queue.grace_ended:
                 due = at
         if queue.rush:
             at = queue.rush_since + queue.set[DWELL_MS]
@@ -159,8 +162,8 @@ cdef class QueueRules(QueueState):
             return L_EXPIRED if caller.expires <= self.g.now else 0
         if queue.closed and queue.set[LEAVE_AT_CLOSE]:
             return L_NIGHT if queue.closed == 1 else L_CLOSED
-        if queue.unstaffed_since \
-                and queue.unstaffed_since + queue.set[GRACE_MS] <= self.g.now:
+        if queue.unstaffed_since and max(queue.unstaffed_since, caller.entered) \
+                + queue.set[GRACE_MS] <= self.g.now:
             return L_NO_AGENTS
         if queue.set[TIMED_MS] and caller.entered + queue.set[TIMED_MS] <= self.g.now:
             return L_TIMED

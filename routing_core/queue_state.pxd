@@ -30,6 +30,7 @@ cdef struct QueueRec:
     Timer timer
     int64_t rush_since
     int64_t unstaffed_since  # 0: somebody is there
+    int64_t grace_ended      # when those who waited were last thrown out for that
     int64_t share            # of agents who work for it, in SHARE_UNITs
     double weight            # of the handling times, newest heaviest
     double handled
@@ -81,7 +82,7 @@ cdef struct AgentRec:
     uint32_t member
     uint32_t next_offer
     uint32_t allowance       # of prolonging, used ms
-    uint32_t spare
+    uint32_t unreached       # the customer of this callback did not come: no conversation
 
 cdef struct MemberRec:
     uint64_t skills
@@ -129,7 +130,7 @@ cdef struct CallerRec:
     uint32_t first_offer
     uint32_t older
     uint32_t newer
-    uint32_t spare
+    uint32_t agent           # whom a callback is made by; of an unused record: the next one
 
 cdef struct Globals:
     int64_t seed
@@ -171,6 +172,7 @@ cdef class QueueState:
     cdef size_t journal_size, journal_room
     cdef uint64_t draw(self) noexcept nogil
     cdef int make_room(self) except -1
+    cdef int advance(self, int64_t now) except -1
     cdef uint32_t queue_at(self, int64_t id) except? 0
     cdef uint32_t agent_at(self, int64_t id) except? 0
     cdef uint32_t caller_at(self, int64_t id) noexcept nogil

@@ -80,6 +80,10 @@ cdef class QueueState:
             self.room_heap = wanted
         return 0
 
+    cdef int advance(self, int64_t now) except -1:
+        # What is due by then happens: the engine's.
+        return 0
+
     # -- finding ------------------------------------------------------------------------------
 
     cdef uint32_t queue_at(self, int64_t id) except? 0:
@@ -191,6 +195,7 @@ cdef class QueueState:
 
     def take(self):
         """What has followed since the last call."""
+        self.advance(self.g.now)
         found = self.out
         self.out = []
         return found
@@ -199,6 +204,7 @@ cdef class QueueState:
 
     def dump(self):
         """Everything, as bytes."""
+        self.advance(self.g.now)
         cdef list parts = [MAGIC[:8], _version(),
                            PyBytes_FromStringAndSize(<char *>&self.g, sizeof(Globals))]
         cdef Globals *g = &self.g

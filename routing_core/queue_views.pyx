@@ -1,12 +1,13 @@
 """Looking at the queues: what the engine would say of a caller, an agent, a queue, and why."""
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from routing_core.queue_codes cimport (
-    A_FREE, A_OFFERED, A_OFFLINE, A_PAUSED, A_REST, A_TALKING, A_WRAP_UP, K_AWAY, K_CALLER,
+    A_FREE, A_OFFERED, A_OFFLINE, A_PAUSED, A_REST, A_TALKING, A_WRAP_UP, G_OFFERED, K_AWAY,
+    K_CALLER,
     K_ELIGIBLE, K_LINE_BUSY, K_LOGGED_OUT, K_OFFERED, K_PAUSED, K_REST, K_SKILL, K_TALKING, K_TIER,
-    K_UNREACHABLE, K_WRAP_UP, S_FAIR, S_SEQUENTIAL,
+    K_UNREACHABLE, K_WRAP_UP, S_FAIR, S_SEQUENTIAL, S_SKILL,
 )
 from routing_core.queue_rules cimport QueueRules
 from routing_core.queue_state cimport (
@@ -23,11 +24,10 @@ cdef class QueueViews(QueueRules):
 
     cdef int64_t talked(self, uint32_t a) noexcept nogil:
         # In the fair strategy's window, ms.
-        cdef int64_t total = 0
-        cdef int i
-        self.age(a)
-        for i in range(BUCKETS):
-            total += self.agent[a].talk[i]
+        cdef AgentRec *agent = &self.agent[a]
+        cdef int64_t oldest = self.g.now // BUCKET_MS - BUCKETS + 1, total = 0, i
+        for i in range(max(oldest, agent.bucket - BUCKETS + 1, 0), agent.bucket + 1):
+            total += agent.talk[i % BUCKETS]
         return total
 
     cdef void age(self, uint32_t a) noexcept nogil:
@@ -40,8 +40,16 @@ cdef class QueueViews(QueueRules):
                 agent.talk[i % BUCKETS] = 0
         agent.bucket = bucket
 
-    cdef int64_t measure(self, uint32_t m) noexcept nogil:
+    cdef int64_t measure(self, uint32_t m, uint64_t need) noexcept nogil:
+        # By which the strategy orders, the smallest first; need: what the skill strategy looks at.
         cdef int64_t strategy = self.queue[self.member[m].queue].set[STRATEGY]
+        cdef int skill = 0, level = 5
+        if strategy == S_SKILL and need:
+            while not need >> skill * 5 & 0x1F:
+                skill += 1
+            while level and not self.member[m].skills >> (skill * 5 + level - 1) & 1:
+                level -= 1
+            return -level
         if strategy == S_FAIR:
             return self.talked(self.member[m].agent)
         if strategy == S_SEQUENTIAL:
@@ -83,6 +91,11 @@ cdef class QueueViews(QueueRules):
             found.append(self.caller[c].id)
             c = following(self.caller_nodes, c)
         return found
+
+    def everybody(self):
+        """Every caller, also those who are not in the line now."""
+        cdef uint32_t c
+        return [self.caller[c].id for c in range(1, self.g.n_callers) if self.caller[c].id]
 
     # -- agents ---------------------------------------------------------------------------------
 
@@ -163,6 +176,8 @@ cdef class QueueViews(QueueRules):
             return K_UNREACHABLE
         if agent.line_busy:
             return K_LINE_BUSY
+        if caller.state > G_OFFERED:
+            return K_CALLER
         if caller.need & ~self.member[m].skills:
             return K_SKILL
         if self.member[m].tier > caller.tier_open:
@@ -178,7 +193,7 @@ cdef class QueueViews(QueueRules):
         m = self.queue[self.caller[c].queue].first_member if c else 0
         while m:
             agent = self.agent[self.member[m].agent].id
-            key = (self.member[m].tier, self.measure(m),
+            key = (self.member[m].tier, self.measure(m, self.caller[c].need),
                    self.agent[self.member[m].agent].idle_since)
             found.append((agent, Skip(self.skipped(c, m)), key))
             m = self.member[m].next_of_queue

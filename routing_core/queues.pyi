@@ -140,8 +140,9 @@ class Engine:
     def talk_ended(self, now_ms: int, agent: int) -> bool:
         """The agent's part of the call is over: wrap-up, rest, free."""
     def callback_done(self, now_ms: int, caller: int, reached: bool) -> bool:
-        """What became of dialling the customer: True: over (SERVED); False: one try used, again
-        after callback_gap_ms, or FAILED."""
+        """What became of dialling the customer, after answered(), or before it when the customer is
+        dialled first: True: over (SERVED); False: one try used, again after callback_gap_ms, or
+        FAILED; the agent who was reserved is free (no miss)."""
 
     # -- time -----------------------------------------------------------------------------------
     def tick(self, now_ms: int) -> None:
@@ -163,6 +164,8 @@ class Engine:
     def view_queue(self, queue: int, now_ms: int) -> QueueView | None: ...
     def callers(self, queue: int) -> list[int]:
         """In the order in which they would be served."""
+    def everybody(self) -> list[int]:
+        """Every caller, also those who are not in the line now."""
     def agents(self) -> list[int]: ...
     def queues(self) -> list[int]: ...
     def explain(self, now_ms: int, caller: int) -> list[tuple[int, Skip, tuple[int, int, int]]]:
@@ -176,7 +179,8 @@ class Engine:
         """The inputs since the last call, to be appended to the journal."""
     def replay(self, journal: bytes, until_ms: int = 0) -> int:
         """Apply inputs (up to that time, with until_ms); how many bytes of it were whole records
-        and applied. ValueError for something that is no journal. take() is filled, too."""
+        and applied. ValueError for something that is no journal. take() is filled, too;
+        take_journal() is not."""
     def dump(self) -> bytes:
         """The whole state: two engines in the same state have the same bytes."""
     @staticmethod

@@ -97,34 +97,33 @@ cdef class Engine(QueueAgents):
         """When there is something to do; 0: never."""
         return self.timer_of(self.heap[1]).due if self.g.n_timers else 0
 
-    cdef int unanswered(self, uint32_t c) except -1:
-        # Nobody of a round has answered: wait on, or leave when it is time.
-        cdef int why
-        if self.caller[c].state != G_OFFERED or self.caller[c].first_offer:
+    cdef int rejoin(self, uint32_t c) except -1:
+        # Nobody of a round has answered: back into the line, or out when it is time.
+        if c == 0 or self.caller[c].state != G_OFFERED or self.caller[c].first_offer:
             return 0
         self.caller[c].state = G_WAITING
-        why = self.must_leave(c)
+        self.appear(c)
+        return 0
+
+    cdef bint appear(self, uint32_t c) except -1:
+        # As somebody who can be served now; False when the caller has to leave instead.
+        cdef int why = self.must_leave(c)
         if why:
             self.gone(c, why)
-            return 0
+            return False
+        self.relax(c)
+        self.open_tiers(c)
         self.plan_caller(c)
         self.show(c)
-        self.serve_caller(c)
-        return 0
+        return True
 
     cdef int settle(self, uint32_t q) except -1:
         # Callers of a queue may be able to be served, or have to leave, after a change of it.
         cdef uint32_t c = leftmost(self.caller_nodes, self.queue[q].line), next_one
-        cdef int why
         while c:
             next_one = following(self.caller_nodes, c)
-            if self.caller[c].state == G_WAITING:
-                why = self.must_leave(c)
-                if why:
-                    self.gone(c, why)
-                else:
-                    self.plan_caller(c)
-                    self.serve_caller(c)
+            if self.caller[c].state == G_WAITING and self.appear(c):
+                self.serve_caller(c)
             c = next_one
         return 0
 
@@ -189,7 +188,7 @@ cdef class Engine(QueueAgents):
             return 0
         c = self.g.free_caller
         if c:
-            self.g.free_caller = self.caller[c].spare
+            self.g.free_caller = self.caller[c].agent
         else:
             c = self.g.n_callers
             self.g.n_callers += 1
@@ -219,12 +218,12 @@ cdef class Engine(QueueAgents):
             return caller.id
         self.open_tiers(c)
         self.line_up(c)
-        self.say(W_ENTERED, q, caller.id, 0, 0, 1, self.place(c))
-        self.plan_caller(c)
-        self.show(c)
-        self.serve_caller(c)
+        i = caller.id
+        self.say(W_ENTERED, q, i, 0, 0, 1, self.place(c))
+        if self.appear(c):
+            self.serve_caller(c)
         self.latch(q)
-        return self.caller[c].id
+        return i
 
     cdef int refusal(self, uint32_t q, bint force) except -1:
         # A Leave, 0 to let in.
@@ -258,7 +257,7 @@ cdef class Engine(QueueAgents):
         self.schedule(CALLER | c, 0)
         memset(&self.caller[c], 0, sizeof(CallerRec))
         memset(&self.caller_nodes[c], 0, sizeof(Node))
-        self.caller[c].spare = self.g.free_caller
+        self.caller[c].agent = self.g.free_caller
         self.g.free_caller = c
         self.g.callers -= 1
 
@@ -277,8 +276,9 @@ cdef class Engine(QueueAgents):
         # Agents whose offers were taken back may serve again.
         cdef uint32_t a
         freed, self.freed = self.freed, []
-        for a in freed:
-            self.refresh(a)
+        came = [a for a in freed if self.update(a)]
+        for a in came:
+            self.serve_agent(a)
         return 0
 
     def leave(self, int64_t now_ms, int64_t caller, int why=L_ABANDONED):
@@ -328,14 +328,8 @@ cdef class Engine(QueueAgents):
     cdef int waits(self, uint32_t c) except -1:
         # Able to be served again, or due to leave.
         cdef uint32_t q = self.caller[c].queue
-        cdef int why = self.must_leave(c)
-        if why:
-            return self.gone(c, why)
-        self.relax(c)
-        self.open_tiers(c)
-        self.plan_caller(c)
-        self.show(c)
-        self.serve_caller(c)
+        if self.appear(c):
+            self.serve_caller(c)
         self.latch(q)
         return 0
 
@@ -388,6 +382,9 @@ cdef class Engine(QueueAgents):
         return self.waits(c)
 
     cdef int queue_due(self, uint32_t q) except -1:
+        if self.queue[q].unstaffed_since:
+            self.queue[q].grace_ended = min(
+                self.g.now, self.queue[q].unstaffed_since + self.queue[q].set[GRACE_MS])
         self.settle(q)
         self.latch(q)
         return 0
@@ -420,7 +417,7 @@ cdef class Engine(QueueAgents):
         agent.since = agent.answered_at = self.g.now
         agent.next_offer = 0
         agent.attempt = 0
-        agent.allowance = 0
+        agent.allowance = agent.unreached = 0
         self.schedule(AGENT | a, 0)
         if agent.member:
             self.member[agent.member].misses = 0
@@ -432,6 +429,7 @@ cdef class Engine(QueueAgents):
         else:
             self.stand_aside(c)
             self.caller[c].state = G_TALKING
+            self.caller[c].agent = a
             self.plan_caller(c)
         self.latch(q)
         self.release_freed()
@@ -439,7 +437,7 @@ cdef class Engine(QueueAgents):
 
     def missed(self, int64_t now_ms, int64_t attempt, int cause):
         """False when the attempt is over."""
-        cdef uint32_t a, m, q
+        cdef uint32_t a, m, q, c
         cdef AgentRec *agent
         if not 1 <= cause <= 4:
             raise ValueError(f"cause {cause}")
@@ -454,7 +452,7 @@ cdef class Engine(QueueAgents):
             self.member[m].misses += 1
         self.say(W_MISSED, q, agent.caller_id, a, attempt, cause,
                  self.member[m].misses if m else 0)
-        self.refused(a, self.queue[q].set[NO_ANSWER_MS + cause - 1])
+        c = self.refused(a, self.queue[q].set[NO_ANSWER_MS + cause - 1])
         if m and self.member[m].logged_in and self.queue[q].set[MAX_MISSES] \
                 and self.member[m].misses >= self.queue[q].set[MAX_MISSES]:
             if self.queue[q].set[ON_MISSES]:
@@ -462,6 +460,8 @@ cdef class Engine(QueueAgents):
                 self.pause_agent(a, 0)
             else:
                 self.log_member_out(m, B_MISSES)
+        self.serve_caller(c)
+        self.refresh(a)
         return True
 
     def declined(self, int64_t now_ms, int64_t attempt):
@@ -474,11 +474,12 @@ cdef class Engine(QueueAgents):
             return False
         self.say(W_CANCEL, self.agent[a].queue, self.agent[a].caller_id, a, attempt,
                  Y_AGENT_LEFT, 0)
-        self.refused(a, self.queue[self.agent[a].queue].set[REJECTED_MS])
+        self.serve_caller(self.refused(a, self.queue[self.agent[a].queue].set[REJECTED_MS]))
+        self.refresh(a)
         return True
 
-    cdef int refused(self, uint32_t a, int64_t delay) except -1:
-        # The agent did not come: not again for a while; the caller waits on.
+    cdef uint32_t refused(self, uint32_t a, int64_t delay) except? 0:
+        # The agent did not come: not again for a while. The caller, who is back in the line.
         cdef uint32_t c = self.agent[a].caller
         self.unlink(a)
         self.unbind(a)
@@ -487,10 +488,8 @@ cdef class Engine(QueueAgents):
             self.agent[a].since = self.g.now
             self.agent[a].until = self.g.now + delay
             self.schedule(AGENT | a, self.g.now + delay)
-        if self.caller[c].first_offer == 0:
-            self.unanswered(c)
-        self.refresh(a)
-        return 0
+        self.rejoin(c)
+        return c
 
     def talk_ended(self, int64_t now_ms, int64_t agent):
         """Wrap-up, rest, free."""
@@ -511,7 +510,7 @@ cdef class Engine(QueueAgents):
         self.unbind(a)
         rec.idle_since = rec.since = self.g.now
         rec.rest_until = self.g.now + self.queue[q].set[REST_MS]
-        if self.queue[q].set[WRAP_MS] and talk:
+        if self.queue[q].set[WRAP_MS] and talk and not rec.unreached:
             rec.state = A_WRAP_UP
             rec.until = self.g.now + self.queue[q].set[WRAP_MS]
             self.schedule(AGENT | a, rec.until)
@@ -523,13 +522,20 @@ cdef class Engine(QueueAgents):
 
     def callback_done(self, int64_t now_ms, int64_t caller, bint reached):
         """What became of dialling the customer."""
-        cdef uint32_t c, q
+        cdef uint32_t c, q, a
         self.args[1], self.args[2] = caller, reached
         self.begin(I_CALLBACK_DONE, now_ms, 3)
         c = self.caller_at(caller)
-        if not c or self.caller[c].state != G_TALKING:
+        if not c or self.caller[c].live or (
+                self.caller[c].state != G_TALKING and self.caller[c].state != G_OFFERED):
             return False
         q = self.caller[c].queue
+        self.give_back(c, Y_CALLER_LEFT, 0)
+        self.stand_aside(c)
+        a = self.caller[c].agent
+        if not reached and self.agent[a].caller_id == caller:
+            self.agent[a].unreached = 1
+        self.caller[c].agent = 0
         self.caller[c].tries += 1
         if reached:
             self.gone(c, L_SERVED)
@@ -542,6 +548,7 @@ cdef class Engine(QueueAgents):
             self.caller[c].not_before = self.g.now + self.queue[q].set[CALLBACK_GAP_MS]
             self.say(W_RETRY, q, caller, 0, 0, self.caller[c].not_before, self.caller[c].tries)
             self.plan_caller(c)
+        self.release_freed()
         return True
 
     # -- estimated wait -------------------------------------------------------------------------
@@ -574,6 +581,7 @@ cdef class Engine(QueueAgents):
     def replay(self, bytes journal, int64_t until_ms=0):
         """Apply inputs; how many bytes were whole records and applied."""
         cdef Py_ssize_t at = 0, size = len(journal)
+        cdef size_t written = self.journal_size
         cdef const char *data = journal
         cdef uint32_t op, count, i
         while at + 8 <= size:
@@ -588,6 +596,7 @@ cdef class Engine(QueueAgents):
             if until_ms and self.args[0] > until_ms:
                 break
             self.again(op, count)
+            self.journal_size = written
             at += 8 + 8 * count
         return at
 

@@ -203,7 +203,7 @@ def test_the_page_has_every_code() -> None:
     dialled = {row.split("`")[1] for row in page.splitlines() if row.startswith("| `")
                and not row.startswith("| `*#*")}
     digits = {"code": "5", "HHMM": "1530", "MMDD": "0303", "number": "0701234567",
-              "extension": "102", "place": "71", "prompt": "3"}
+              "extension": "102", "place": "71", "prompt": "3", "reason": "2"}
     found = set()
     for text in dialled - {"#31#"}:
         keyed = text

@@ -28,10 +28,10 @@ ENDING = 100  # seconds of lease that most calls here have
 
 
 def new_live(users: int = 32, members: int = 16, trunks: int = 4, slots: int = 8,
-             reserved: int = 0) -> tuple[mmap, Live]:
+             reserved: int = 0, tenants: int = 8) -> tuple[mmap, Live]:
     """A live file in memory that forked processes share."""
-    buffer = mmap(-1, live_size(users, members, trunks, slots))
-    format_live(buffer, users, members, trunks, slots, reserved)
+    buffer = mmap(-1, live_size(users, members, trunks, slots, tenants))
+    format_live(buffer, users, members, trunks, slots, reserved, tenants)
     return buffer, Live(buffer)
 
 
@@ -52,7 +52,8 @@ def known(live: Live, slot: int, nonce: int) -> Any:
 
 def head_of(live: Live, slot: int) -> int:
     """Where the slot's head begins in the file."""
-    return 4096 + live.users * 40 + padded(live.members) + live.trunks * 8 + slot * 64
+    return (4096 + live.users * 40 + padded(live.members) + (live.trunks + live.tenants) * 8
+            + slot * 64)
 
 
 def force(buffer: mmap, live: Live, slot: int, state: SlotState, nonce: int | None = None) -> None:
@@ -201,7 +202,7 @@ def test_damaged_and_foreign_files() -> None:
             Live(bytearray(whole[:size]))
     with pytest.raises(LiveStateError):
         Live(bytearray(whole + b"\0"))
-    for at in range(40):
+    for at in range(48):
         if 28 <= at < 32:
             continue  # reserved_slots: its own test
         for bit in (1, 128):
@@ -379,6 +380,184 @@ def test_answers_and_ends_that_race_leave_no_call_behind() -> None:
             assert live.release(*call)
         assert live.calls() == []
         calls = [claim(live) for _ in range(48)]
+
+
+# -- the process that owns a company's calls --------------------------------------------------
+
+MS = NOW * 1000
+SILENCE_MS = 2000
+TENANT = 3
+
+
+def at_work(live: Live, *born: int, now: int = MS) -> None:
+    """Processes 0, 1, ... of call control, which began then, are heard of now."""
+    for index, born_ms in enumerate(born):
+        live.set_control(index, born_ms, now)
+
+
+def test_the_first_who_claims_a_company_has_it() -> None:
+    _, live = new_live()
+    at_work(live, MS - 50, MS - 40)
+    assert live.owner(TENANT, MS) == -1
+    assert live.own(TENANT, 1, MS - 40, MS)
+    assert live.own(TENANT, 1, MS - 40, MS), "it is its own already"
+    assert not live.own(TENANT, 0, MS - 50, MS)
+    assert [live.owner(tenant, MS) for tenant in range(8)] == [-1, -1, -1, 1, -1, -1, -1, -1]
+    assert live.own(TENANT + 1, 0, MS - 50, MS), "another company"
+    assert (live.owner(TENANT, MS), live.owner(TENANT + 1, MS)) == (1, 0)
+
+
+def test_a_company_whose_owner_is_silent_can_be_claimed() -> None:
+    _, live = new_live()
+    at_work(live, MS, MS)
+    live.own(TENANT, 0, MS, MS)
+    assert live.owner(TENANT, MS + SILENCE_MS) == 0
+    assert not live.own(TENANT, 1, MS, MS + SILENCE_MS)
+    later = MS + SILENCE_MS + 1
+    live.set_control(1, MS, later)
+    assert live.owner(TENANT, later) == -1
+    assert live.own(TENANT, 1, MS, later)
+    live.set_control(0, MS, later)
+    assert live.owner(TENANT, later) == 1
+    assert not live.own(TENANT, 0, MS, later), "it was only slow, but the calls are elsewhere"
+
+
+def test_an_owner_that_is_heard_of_again_before_another_claims() -> None:
+    _, live = new_live()
+    at_work(live, MS)
+    live.own(TENANT, 0, MS, MS)
+    later = MS + SILENCE_MS + 1
+    assert live.owner(TENANT, later) == -1
+    live.set_control(0, MS, later)
+    assert live.owner(TENANT, later) == 0
+
+
+def test_a_process_that_began_again_owns_nothing() -> None:
+    _, live = new_live()
+    at_work(live, MS, MS)
+    live.own(TENANT, 0, MS, MS)
+    live.own(TENANT + 1, 0, MS, MS)
+    live.set_control(0, MS + 9, MS + 9)
+    assert live.owner(TENANT, MS + 9) == live.owner(TENANT + 1, MS + 9) == -1
+    assert live.own(TENANT, 1, MS, MS + 9)
+    assert not live.own(TENANT, 0, MS + 9, MS + 9), "the old calls are in the other one by now"
+    assert live.own(TENANT + 1, 0, MS + 9, MS + 9)
+    assert (live.owner(TENANT, MS + 9), live.owner(TENANT + 1, MS + 9)) == (1, 0)
+    assert not live.own(TENANT + 1, 0, MS, MS + 9), "its former life"
+
+
+def test_only_the_owner_gives_a_company_back() -> None:
+    buffer, live = new_live()
+    at_work(live, MS, MS)
+    live.own(TENANT, 0, MS, MS)
+    before = bytes(buffer)
+    live.disown(TENANT, 1, MS)
+    live.disown(TENANT, 0, MS - 1)
+    live.disown(TENANT + 1, 0, MS)
+    assert bytes(buffer) == before
+    live.disown(TENANT, 0, MS)
+    assert live.owner(TENANT, MS) == -1
+    assert live.own(TENANT, 1, MS, MS)
+
+
+def test_a_company_behind_the_limit_has_no_owner() -> None:
+    buffer, live = new_live(tenants=8)
+    at_work(live, MS, MS)
+    before = bytes(buffer)
+    for tenant in (8, 2**32, 2**62):
+        assert live.own(tenant, 0, MS, MS)
+        assert live.own(tenant, 1, MS, MS)
+        assert live.owner(tenant, MS) == -1
+        live.disown(tenant, 0, MS)
+    assert bytes(buffer) == before
+    for index in (-1, 16):
+        with pytest.raises(IndexError):
+            live.own(TENANT, index, MS, MS)
+        with pytest.raises(IndexError):
+            live.disown(TENANT, index, MS)
+    assert bytes(buffer) == before
+    assert live.own(7, 15, MS, MS)
+    live.set_control(15, MS, MS)
+    assert live.owner(7, MS) == 15
+
+
+def test_a_word_that_no_process_wrote() -> None:
+    """Its process was never there, or cannot be."""
+    buffer, live = new_live()
+    at = head_of(live, 0) - live.tenants * 8
+    for word in (1, 256, 2**64 - 1, MS << 8, MS << 8 | 2, MS << 8 | 17):
+        struct.pack_into("<Q", buffer, at, word)
+        assert live.owner(0, MS) == -1, hex(word)
+        live.set_control(0, MS, MS)
+        assert live.own(0, 0, MS, MS)
+        assert live.owner(0, MS) == 0
+
+
+def test_a_company_is_claimed_by_one_process() -> None:
+    """Each waits for the other before it claims the next, and a little that varies, so that they
+    meet."""
+    tenants, born = 50_000, [MS, MS + 1]
+    _, live = new_live(tenants=tenants)
+    at_work(live, *born)
+    at = memoryview(mmap(-1, 16)).cast("Q")
+
+    def claim_all(number: int) -> list[int]:
+        won = []
+        for tenant in range(tenants):
+            at[number] = tenant
+            for _look in range(300):
+                if at[1 - number] >= tenant:
+                    break
+            for _delay in range(tenant // (1, 8)[number] % 8):
+                pass
+            if live.own(tenant, number, born[number], MS):
+                won.append(tenant)
+        return won
+
+    won = in_processes(2, claim_all)
+    assert sorted(tenant for some in won for tenant in some) == list(range(tenants))
+    for number, some in enumerate(won):
+        assert {live.owner(tenant, MS) for tenant in some} == {number}
+
+
+def test_a_company_that_changes_hands_has_one_owner_at_a_time() -> None:
+    """Each adds to a number that would lose additions if two did so at once."""
+    rounds, born = 100_000, [MS, MS + 1]
+    _, live = new_live()
+    shared = mmap(-1, 8)
+    at_work(live, *born)
+
+    def add(number: int) -> int:
+        done = 0
+        while done < rounds:
+            if live.own(TENANT, number, born[number], MS):
+                (value,) = struct.unpack_from("<Q", shared)
+                assert live.owner(TENANT, MS) == number
+                struct.pack_into("<Q", shared, 0, value + 1)
+                live.disown(TENANT, number, born[number])
+                done += 1
+        return done
+
+    assert in_processes(2, add) == [rounds] * 2
+    assert struct.unpack_from("<Q", shared) == (2 * rounds,)
+    assert live.owner(TENANT, MS) == -1
+
+
+def test_the_companies_of_a_dead_process_go_to_one_each() -> None:
+    tenants = 20_000
+    _, live = new_live(tenants=tenants)
+    at_work(live, MS)
+    assert all(live.own(tenant, 0, MS, MS) for tenant in range(tenants))
+    later = MS + SILENCE_MS + 1
+    born = [later, MS, MS]  # the first is born anew and claims with the others
+    at_work(live, *born, now=later)
+
+    def claim_all(number: int) -> list[int]:
+        return [tenant for tenant in range(tenants)
+                if live.own(tenant, number, born[number], later)]
+
+    won = in_processes(3, claim_all)
+    assert sorted(tenant for some in won for tenant in some) == list(range(tenants))
 
 
 # -- repair -----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from callcontrol import words
 from callcontrol.call import Call, Side
 from callcontrol.office import Office
 from callcontrol.prompts import Prompts
+from callcontrol.queues.floor import Floor
 from store.model import Service as ServiceRow
 from store.model import Target, Tenant, User
 from store.port import Store
@@ -17,14 +18,22 @@ from store.port import Store
 
 class Go(NamedTuple):
     """Where the caller goes. target None: the call is over. number: an order instead ("user:7").
-    camp: the user that the caller waits for."""
+    camp: the user that the caller waits for; talk: somebody is there, and they talk."""
 
     target: Target | None = None
     order: str = ""
     camp: int = 0
+    talk: bool = False
 
 
 State = Callable[[], Awaitable["State | Go"]]
+
+
+class Floors(Protocol):
+    """The queues of companies."""
+
+    def floor(self, tenant: int) -> Floor | None:
+        """Those of one; None when another process has them."""
 
 
 class Desk(Office, Protocol):
@@ -32,6 +41,7 @@ class Desk(Office, Protocol):
 
     store: Store
     prompts: Prompts
+    queues: Floors
 
     def tenant(self, tenant: int) -> Tenant: ...
     def user(self, user: int) -> User: ...
@@ -45,6 +55,9 @@ class Desk(Office, Protocol):
 
     async def set_forward(self, tenant: int, user: int, target: Target | None) -> bool:
         """Of all calls; None ends it."""
+
+    def e164(self, tenant: int, digits: str) -> str:
+        """A number as it is keyed in that company's country; "" when it is none."""
 
     def call_back(self, call: Call, side: Side, user: int) -> None:
         """Call both when the user is free."""
@@ -98,7 +111,11 @@ class Service:
 
     def now(self) -> datetime:
         """Where the company is."""
-        return datetime.fromtimestamp(self.call.world.now(), self.zone)
+        return self.local(self.call.world.now())
+
+    def local(self, at_s: float) -> datetime:
+        """A time where the company is."""
+        return datetime.fromtimestamp(at_s, self.zone)
 
     async def prompt(self, prompt: int | None) -> list[Path]:
         """A prompt of the company."""

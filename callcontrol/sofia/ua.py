@@ -123,6 +123,7 @@ class Party(Protocol):
 
     on: Callable[[LegEvent], None]
     state: State
+    at_end: Callable[[], None] | None  # once, when it is over, whoever ended it
 
     def ring(self, sdp: str | None = None) -> None: ...
     def answer(self, sdp: str) -> None: ...
@@ -151,6 +152,7 @@ class Leg:
         self.reliable = False
         self._reply: asyncio.Future[Record] | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.at_end: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"Leg({self.number}, {self.state.name})"
@@ -187,7 +189,8 @@ class Leg:
         """End it, whatever it is at: refuse with the code, cancel, or BYE. Twice is once."""
         if self.state is State.OVER:
             return
-        before, self.state = self.state, State.OVER
+        before = self.state
+        self._finish()
         if self._reply is not None and not self._reply.done():
             self._reply.set_exception(OfferRefused(481))
         why = ((Tag.REASON, reason),) if reason else ()
@@ -282,7 +285,7 @@ class Leg:
             self._named(record, False)
             self.on(Answered(_sdp(record) or "", *_answerer(record.text[Text.ANSWERER] or "")))
         else:
-            self.state = State.OVER
+            self._finish()
             self.on(Refused(status, record.text[Text.PHRASE] or "",
                             record.text[Text.DECISION] or ""))
             self._agent.forget(self)
@@ -295,9 +298,15 @@ class Leg:
             local, remote = remote, local
         self._agent.rename(self, Dialog(text[Text.CALL_ID] or "", local, remote))
 
+    def _finish(self) -> None:
+        self.state = State.OVER
+        at_end, self.at_end = self.at_end, None
+        if at_end is not None:
+            at_end()
+
     def _over(self, event: Ended) -> None:
         if self.state is not State.OVER:
-            self.state = State.OVER
+            self._finish()
             if self._reply is not None and not self._reply.done():
                 self._reply.set_exception(OfferRefused(481))
             self.on(event)

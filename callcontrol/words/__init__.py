@@ -16,9 +16,10 @@ from callcontrol.words import en, fi, sv
 from callcontrol.words.language import MAX_NUMBER, MAX_ORDINAL, Language
 
 __all__ = [
-    "ACTIVITIES", "LANGUAGES", "activity_name", "away", "date_words", "digits", "duration",
-    "message_heading", "messages", "number", "ordinal", "phrase", "presence_now",
-    "referral_choices", "time_of_day", "until",
+    "ACTIVITIES", "LANGUAGES", "activity_name", "agent_logged_in", "agent_paused", "agent_status",
+    "away", "date_words", "digits", "duration", "message_heading", "messages", "number", "ordinal",
+    "phrase", "presence_now", "queue_callback_offer_planned", "queue_callback_planned",
+    "queue_estimate", "queue_position", "referral_choices", "time_of_day", "until",
 ]
 
 _LANGUAGES: Final[dict[str, Language]] = {"sv": sv.LANGUAGE, "en": en.LANGUAGE, "fi": fi.LANGUAGE}
@@ -38,6 +39,13 @@ _PRESENT: Final = frozenset({"available", "office", "remote", "working", "mobile
 _HALF_YEAR_DAYS: Final = 183
 _WEEK_DAYS: Final = 6
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+#: Up to so long, an estimated wait is said in steps of so many seconds, in that unit.
+_MINUTES, _HOURS = 2, 1
+_ESTIMATES: Final = (
+    (10 * _MINUTE_S, _MINUTE_S, _MINUTE_S, _MINUTES),
+    (30 * _MINUTE_S, 5 * _MINUTE_S, _MINUTE_S, _MINUTES),
+    (2 * _HOUR_S, 15 * _MINUTE_S, _MINUTE_S, _MINUTES),
+    (None, _HOUR_S, _HOUR_S, _HOURS))
 #: Country codes of one and two digits; all others have three (ITU-T E.164).
 _SHORT_COUNTRIES: Final = frozenset(map(str, (
     1, 7, 20, 27, *range(30, 35), 36, 39, 40, 41, *range(43, 50), *range(51, 59), *range(60, 67),
@@ -53,7 +61,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[.:](?=[0-9])")
 _UNSPEAKABLE = re.compile(r"[<>\[\]{}|\\^~`\x00-\x1f\x7f-\x9f]+")
 _BEFORE_STOP = re.compile(r" +(?=[,.;:!?])")
-_STOPS = re.compile(r"\.{2,}$")
+_STOPS = re.compile(r"\.{2,}(?= |$)")
 
 
 def _language(language: str) -> Language:
@@ -160,10 +168,10 @@ def _back_when(end: datetime | None, now: datetime, words: Language, language: s
 
 
 def _when(at: datetime, now: datetime, words: Language, language: str, *,
-          with_midnight: bool) -> str:
-    """A moment with the prepositions of a sentence."""
+          with_midnight: bool, about: bool = False) -> str:
+    """A moment with the prepositions of a sentence; about: not to the minute."""
     days = (at.date() - now.date()).days
-    clock = words.before_clock + words.clock(at.hour, at.minute)
+    clock = (words.about_clock if about else words.before_clock) + words.clock(at.hour, at.minute)
     if days == 0 and at > now:
         return clock
     if days in words.near:
@@ -242,6 +250,93 @@ def referral_choices(language: str, *, voicemail: str = "", colleague: str = "",
 def _activity(name: str) -> str:
     key = " ".join(name.casefold().replace("_", " ").split())
     return _ALIASES.get(key, key)
+
+
+# -- queues -------------------------------------------------------------------------------------
+
+def queue_position(position: int, language: str) -> str:
+    """The place of somebody who waits; 1 is the first."""
+    words = _language(language)
+    if position <= 1:
+        return words.queue_first
+    return words.queue_position.format(position=number(position, language))
+
+
+def queue_estimate(low_s: int, high_s: int, language: str) -> str:
+    """How long one waits at least and at most; "" when nothing is known: (0, 0).
+
+    A range no wider than a step is said as one round figure, any other rounded outwards.
+    """
+    words = _language(language)
+    low_s, high_s = max(low_s, 0), max(low_s, high_s)
+    if high_s <= 0:
+        return ""
+    if high_s <= _MINUTE_S and low_s < _MINUTE_S:
+        return words.estimate_soon
+    step, unit_s, unit = next(rule for most, *rule in _ESTIMATES
+                              if most is None or high_s <= most)
+
+    def said(seconds: int) -> str:
+        count = seconds // unit_s
+        return f"{number(count, language, gender='en')} {words.units[unit][count != 1]}"
+
+    if high_s - low_s <= step:
+        return words.estimate_about.format(
+            high=said(max((low_s + high_s + step) // (2 * step), 1) * step))
+    low, high = low_s // step * step, -(-high_s // step) * step
+    if not low:
+        return words.estimate_most.format(high=said(high))
+    return words.estimate_between.format(
+        low=number(low // unit_s, language, gender="en"), high=said(high))
+
+
+def queue_callback_offer_planned(key: str, at: datetime, now: datetime, language: str) -> str:
+    """The offer of a callback at a time that is known."""
+    words = _language(language)
+    return _sentence(words.queue_callback_offer_planned.format(
+        key=_value("key", key, language), when=_about(at, now, words, language)))
+
+
+def queue_callback_planned(at: datetime, now: datetime, language: str) -> str:
+    """When somebody is going to be called."""
+    words = _language(language)
+    return _sentence(words.queue_callback_planned.format(when=_about(at, now, words, language)))
+
+
+def agent_logged_in(count: int, language: str) -> str:
+    """In how many queues an agent is logged in."""
+    words = _language(language)
+    if count <= 0:
+        return phrase("agent_logged_out", language)
+    said = f"{number(count, language, gender='en')} {words.queues[count != 1]}"
+    return words.agent_logged_in.format(queues=said)
+
+
+def agent_paused(reason: str, language: str) -> str:
+    """That an agent is paused, and why: a name of the company's, or ""."""
+    words = _language(language)
+    said = words.pauses.get(reason) or _spoken(re.sub("[_-]", " ", reason), language)
+    said = said.rstrip(" .,;:!?")
+    return _sentence(words.agent_paused_for.format(reason=said)) if said else words.agent_paused
+
+
+def agent_status(state: str, language: str, *, queues: int, reason: str = "",
+                 waiting: int = 0) -> str:
+    """What an agent hears of himself: log-ins, state (as the engine names it; reason: of a pause)
+    and the calls that wait for him."""
+    words = _language(language)
+    if queues <= 0 or state == "offline":
+        return phrase("agent_logged_out", language)
+    does = agent_paused(reason, language) if state == "paused" else words.agent_states.get(state)
+    if does is None:
+        raise ValueError(f"no words for an agent who is {state!r}")
+    calls = words.waiting[min(max(waiting, 0), 2)].format(
+        count=number(max(waiting, 0), language))
+    return f"{agent_logged_in(queues, language)} {does} {_sentence(calls)}"
+
+
+def _about(at: datetime, now: datetime, words: Language, language: str) -> str:
+    return _when(max(at, now), now, words, language, with_midnight=True, about=True)
 
 
 # -- fixed sentences ---------------------------------------------------------------------------

@@ -130,6 +130,38 @@ PHRASES: Final = {
     "callback_ask_number": "Enter the number that we should call, followed by hash.",
     "callback_confirm": "We will call {number}. Press one to confirm or two to change it.",
     "callback_saved": "Thank you. We will call you back.",
+    # -- a queue, to those who wait
+    "queue_welcome": "Welcome. You are now in the queue.",
+    "queue_wait": "All our staff are busy at the moment. Please hold, and your call will be"
+                  " answered in turn.",
+    "queue_closed": "We are closed at the moment. Please call again later.",
+    "queue_closed_night": "We are closed. Please call again during our opening hours.",
+    "queue_no_agents": "There is nobody to take your call at the moment. Please call again later.",
+    "queue_rush": "Many people are calling at the moment, and the queue is full. Please call again"
+                  " later.",
+    "queue_back": "You are back in your place in the queue.",
+    "queue_callback_offer": "Press {key} to keep your place and be called back.",
+    "queue_callback_confirm_number": "We will call you on {number}. Press one to accept or two to"
+                                     " enter another number.",
+    "queue_callback_ask_number": "Enter the number that we should call, followed by hash.",
+    "queue_callback_saved": "Thank you. You keep your place in the queue, and we will call you"
+                            " back. You may hang up now.",
+    "queue_callback_exists": "A callback to this number has already been ordered. We will call"
+                             " you.",
+    "queue_callback_hello": "Hello, this is {name}. You asked us to call. Press one to be"
+                            " connected.",
+    # -- a queue, to its agents
+    "queue_callback_whisper": "Callback from the queue {name} to number {number}. Press one to"
+                              " call or two to decline.",
+    "queue_missed_out": "You have been logged out of the queue {name} because you did not answer.",
+    "queue_missed_pause": "You have been paused because you did not answer.",
+    "agent_menu": "Press one to log in, two to log out, three to pause, four to continue, five to"
+                  " end your wrap-up, or zero to hear your status.",
+    "agent_logged_out": "You are logged out.",
+    "agent_resumed": "Your pause is over. You can receive calls again.",
+    "agent_wrap_up_ended": "Your wrap-up has ended.",
+    "agent_no_licence": "You cannot log in, because all agent licences are in use.",
+    "agent_not_member": "You are not a member of any queue.",
     # -- voicemail
     "mailbox_greeting": "You have reached the voicemail of {name}. Please leave your message after"
                         " the tone.",
@@ -194,6 +226,26 @@ LANGUAGE: Final = Language(
     does={"gone": "has left for the day", "mobile": "can be reached by mobile"},
     away_other="{who} has left the notice: {activity}{back}.",
     nobody="the person you are calling",
+    about_clock="at about ",
+    queue_first="You are first in the queue.",
+    queue_position="You are number {position} in the queue.",
+    estimate_soon="The waiting time is less than a minute.",
+    estimate_most="The waiting time is at most {high}.",
+    estimate_about="The waiting time is about {high}.",
+    estimate_between="The waiting time is between {low} and {high}.",
+    queue_callback_offer_planned="Press {key} to be called back {when}.",
+    queue_callback_planned="Thank you. We will call you {when}.",
+    agent_logged_in="You are logged in to {queues}.",
+    queues=("queue", "queues"),
+    agent_states={
+        "free": "You are free for calls.", "offered": "A call is ringing at your telephone.",
+        "talking": "You are in a call.", "wrap_up": "You are in wrap-up.",
+        "rest": "You have a short rest between calls.",
+    },
+    agent_paused="You are paused.",
+    agent_paused_for="You are paused: {reason}.",
+    pauses={"break": "break", "lunch": "lunch", "meeting": "meeting", "training": "training"},
+    waiting=("No call is waiting.", "One call is waiting.", "{count} calls are waiting."),
     heading="Received {when} {caller}.",
     from_both="from {name}, number {number}",
     from_name="from {name}",

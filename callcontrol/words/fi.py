@@ -137,6 +137,38 @@ PHRASES: Final = {
     "callback_confirm": "Soitamme numeroon {number}. Vahvistakaa painamalla yksi tai muuttakaa"
                         " numeroa painamalla kaksi.",
     "callback_saved": "Kiitos. Soitamme teille takaisin.",
+    # -- a queue, to those who wait
+    "queue_welcome": "Tervetuloa. Puhelunne on nyt jonossa.",
+    "queue_wait": "Kaikki asiakaspalvelijamme ovat varattuja. Pysykää linjalla, niin puheluunne"
+                  " vastataan saapumisjärjestyksessä.",
+    "queue_closed": "Palvelumme on nyt suljettu. Soittakaa myöhemmin uudelleen.",
+    "queue_closed_night": "Palvelumme on suljettu. Soittakaa uudelleen palveluaikanamme.",
+    "queue_no_agents": "Puheluunne ei voida nyt vastata. Soittakaa myöhemmin uudelleen.",
+    "queue_rush": "Linjamme ovat ruuhkautuneet, ja jono on täynnä. Soittakaa myöhemmin uudelleen.",
+    "queue_back": "Olette taas omalla paikallanne jonossa.",
+    "queue_callback_offer": "Jos haluatte säilyttää paikkanne jonossa ja saada takaisinsoiton,"
+                            " painakaa {key}.",
+    "queue_callback_confirm_number": "Soitamme numeroon {number}. Hyväksykää painamalla yksi tai"
+                                     " antakaa toinen numero painamalla kaksi.",
+    "queue_callback_ask_number": "Näppäilkää numero, johon soitamme, ja painakaa lopuksi ruutua.",
+    "queue_callback_saved": "Kiitos. Säilytätte paikkanne jonossa, ja soitamme teille takaisin."
+                            " Voitte nyt sulkea puhelimen.",
+    "queue_callback_exists": "Tähän numeroon on jo tilattu takaisinsoitto. Soitamme teille.",
+    "queue_callback_hello": "Hei, täällä {name}. Pyysitte meitä soittamaan. Painakaa yksi, niin"
+                            " yhdistämme puhelun.",
+    # -- a queue, to its agents
+    "queue_callback_whisper": "Takaisinsoitto jonosta {name} numeroon {number}. Soita painamalla"
+                              " yksi tai kieltäydy painamalla kaksi.",
+    "queue_missed_out": "Sinut on kirjattu ulos jonosta {name}, koska et vastannut.",
+    "queue_missed_pause": "Sinut on asetettu tauolle, koska et vastannut.",
+    "agent_menu": "Kirjaudu sisään painamalla yksi, kirjaudu ulos painamalla kaksi, aloita tauko"
+                  " painamalla kolme, lopeta tauko painamalla neljä, päätä jälkityö painamalla"
+                  " viisi. Kuuntele tilasi painamalla nolla.",
+    "agent_logged_out": "Olet kirjautunut ulos.",
+    "agent_resumed": "Tauko on päättynyt. Voit taas saada puheluita.",
+    "agent_wrap_up_ended": "Jälkityö on päättynyt.",
+    "agent_no_licence": "Et voi kirjautua sisään, koska kaikki agenttilisenssit ovat käytössä.",
+    "agent_not_member": "Et ole minkään jonon jäsen.",
     # -- voicemail
     "mailbox_greeting": "Olette soittaneet vastaajaan: {name}. Jättäkää viesti äänimerkin jälkeen.",
     "mailbox_greeting_unnamed": "Olette soittaneet vastaajaan. Jättäkää viesti äänimerkin jälkeen.",
@@ -203,6 +235,26 @@ LANGUAGE: Final = Language(
     does={},
     away_other="{who} ei ole nyt tavoitettavissa: {activity}{back}.",
     nobody="henkilö, jota tavoittelette,",
+    about_clock="noin ",
+    queue_first="Olette jonossa ensimmäisenä.",
+    queue_position="Olette jonossa sijalla {position}.",
+    estimate_soon="Odotusaika on alle minuutin.",
+    estimate_most="Odotusaika on enintään {high}.",
+    estimate_about="Odotusaika on noin {high}.",
+    estimate_between="Odotusaika on vähintään {low} ja enintään {high}.",
+    queue_callback_offer_planned="Jos haluatte, että soitamme teille {when}, painakaa {key}.",
+    queue_callback_planned="Kiitos. Soitamme teille {when}.",
+    agent_logged_in="Olet kirjautunut sisään. Sinulla on {queues}.",
+    queues=("jono", "jonoa"),
+    agent_states={
+        "free": "Olet vapaana puheluille.", "offered": "Sinulle soitetaan parhaillaan.",
+        "talking": "Olet puhelussa.", "wrap_up": "Teet jälkityötä.",
+        "rest": "Sinulla on lyhyt lepohetki puheluiden välillä.",
+    },
+    agent_paused="Olet tauolla.",
+    agent_paused_for="Olet tauolla: {reason}.",
+    pauses={"break": "tauko", "lunch": "lounas", "meeting": "kokous", "training": "koulutus"},
+    waiting=("Yhtään puhelua ei ole jonossa.", "Yksi puhelu odottaa.", "{count} puhelua odottaa."),
     heading="Saapunut {when}{caller}.",
     from_both=", soittaja {name}, numero {number}",
     from_name=", soittaja {name}",

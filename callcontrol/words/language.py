@@ -47,6 +47,28 @@ class Language(NamedTuple):
     does: dict[str, str]
     away_other: str
     nobody: str
+    #: What stands before a time that is not meant to the minute.
+    about_clock: str
+    #: {position}; {low} is a number, {high} a number with its unit.
+    queue_first: str
+    queue_position: str
+    estimate_soon: str
+    estimate_most: str
+    estimate_about: str
+    estimate_between: str
+    #: {key} and {when}; {when}.
+    queue_callback_offer_planned: str
+    queue_callback_planned: str
+    #: {queues}, a number with its noun: (one, several).
+    agent_logged_in: str
+    queues: tuple[str, str]
+    #: What an agent does, but for a pause; a pause and its {reason}; reasons with words of their
+    #: own; calls that wait: (none, one, several with {count}).
+    agent_states: dict[str, str]
+    agent_paused: str
+    agent_paused_for: str
+    pauses: dict[str, str]
+    waiting: tuple[str, str, str]
     #: {when}, {caller}; and the caller by {name} and {number}.
     heading: str
     from_both: str

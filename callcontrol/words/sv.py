@@ -131,6 +131,38 @@ PHRASES: Final = {
     "callback_ask_number": "Ange numret som vi ska ringa, och avsluta med fyrkant.",
     "callback_confirm": "Vi ringer {number}. Tryck ett för att bekräfta eller två för att ändra.",
     "callback_saved": "Tack. Vi ringer upp dig.",
+    # -- a queue, to those who wait
+    "queue_welcome": "Välkommen. Du är nu placerad i kö.",
+    "queue_wait": "Alla våra medarbetare är upptagna just nu. Vänta kvar, så besvaras samtalet i"
+                  " turordning.",
+    "queue_closed": "Vi har stängt just nu. Välkommen att ringa igen senare.",
+    "queue_closed_night": "Vi har stängt. Välkommen att ringa igen under våra öppettider.",
+    "queue_no_agents": "Ingen kan svara just nu. Välkommen att ringa igen senare.",
+    "queue_rush": "Många ringer just nu, och kön är full. Välkommen att ringa igen senare.",
+    "queue_back": "Du är tillbaka på din plats i kön.",
+    "queue_callback_offer": "Tryck {key} för att behålla din plats och bli uppringd.",
+    "queue_callback_confirm_number": "Vi ringer dig på {number}. Tryck ett för att godkänna eller"
+                                     " två för att ange ett annat nummer.",
+    "queue_callback_ask_number": "Ange numret som vi ska ringa, och avsluta med fyrkant.",
+    "queue_callback_saved": "Tack. Du behåller din plats i kön, och vi ringer upp dig. Du kan"
+                            " lägga på nu.",
+    "queue_callback_exists": "Det finns redan en återuppringning beställd till numret. Vi ringer"
+                             " upp dig.",
+    "queue_callback_hello": "Hej, det är {name}. Du bad oss att ringa. Tryck ett för att bli"
+                            " kopplad.",
+    # -- a queue, to its agents
+    "queue_callback_whisper": "Återuppringning från kön {name} till nummer {number}. Tryck ett för"
+                              " att ringa upp eller två för att avstå.",
+    "queue_missed_out": "Du har loggats ut ur kön {name} eftersom du inte svarade.",
+    "queue_missed_pause": "Du har satts i paus eftersom du inte svarade.",
+    "agent_menu": "Tryck ett för att logga in, två för att logga ut, tre för paus, fyra för att"
+                  " fortsätta, fem för att avsluta efterarbetet eller noll för att höra ditt"
+                  " läge.",
+    "agent_logged_out": "Du är utloggad.",
+    "agent_resumed": "Pausen är slut. Du kan få samtal igen.",
+    "agent_wrap_up_ended": "Efterarbetet är avslutat.",
+    "agent_no_licence": "Du kan inte logga in, eftersom alla agentlicenser är upptagna.",
+    "agent_not_member": "Du är inte med i någon kö.",
     # -- voicemail
     "mailbox_greeting": "Du har kommit till röstbrevlådan för {name}. Tala in ditt meddelande"
                         " efter tonen.",
@@ -197,6 +229,26 @@ LANGUAGE: Final = Language(
           "mobile": "nås på mobilen"},
     away_other="{who} har hänvisat sin telefon: {activity}{back}.",
     nobody="den du söker",
+    about_clock="omkring ",
+    queue_first="Du är först i kön.",
+    queue_position="Du är nummer {position} i kön.",
+    estimate_soon="Väntetiden är mindre än en minut.",
+    estimate_most="Väntetiden är högst {high}.",
+    estimate_about="Väntetiden är ungefär {high}.",
+    estimate_between="Väntetiden är mellan {low} och {high}.",
+    queue_callback_offer_planned="Tryck {key} för att bli uppringd {when}.",
+    queue_callback_planned="Tack. Vi ringer dig {when}.",
+    agent_logged_in="Du är inloggad i {queues}.",
+    queues=("kö", "köer"),
+    agent_states={
+        "free": "Du är ledig för samtal.", "offered": "Ett samtal ringer hos dig.",
+        "talking": "Du är i samtal.", "wrap_up": "Du har efterarbete.",
+        "rest": "Du har en kort vila mellan samtalen.",
+    },
+    agent_paused="Du har paus.",
+    agent_paused_for="Du har paus: {reason}.",
+    pauses={"break": "rast", "lunch": "lunch", "meeting": "möte", "training": "utbildning"},
+    waiting=("Inget samtal väntar.", "Ett samtal väntar.", "{count} samtal väntar."),
     heading="Mottaget {when} {caller}.",
     from_both="från {name}, nummer {number}",
     from_name="från {name}",

@@ -1,0 +1,1 @@
+"""Queues of companies: the engine of each, fed and obeyed."""

@@ -1,0 +1,211 @@
+"""The companies whose queues this process owns, and what may be asked of them."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from callcontrol.desk import Desk
+from callcontrol.queues.floor import STATES, Floor, order_of_tag
+from callcontrol.queues.journal import Journal
+from callcontrol.queues.surroundings import Exchange
+from routing_core import handover
+from routing_core.queue_words import By, Closed, Leave
+from store import StoreError
+
+log = structlog.get_logger()
+
+LOOK_S: Final = 1.0
+_RUSH: Final = ("", "length", "wait", "estimate")
+MAX_PROCESSES: Final = 16
+
+
+class Queues:
+    """Of one process."""
+
+    def __init__(self, desk: Desk, state: Path) -> None:
+        self._desk = desk
+        self._folder = state / "queues"
+        self.around = Exchange(desk, state)
+        self._floors: dict[int, Floor] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def floor(self, tenant: int) -> Floor | None:
+        """The company's queues; None when another process has them."""
+        found = self._floors.get(tenant)
+        if found is not None:
+            return found
+        journal = Journal(self._folder / str(tenant))
+        if not self._mine(tenant) or not journal.open():
+            return None
+        try:
+            found = Floor(tenant, self.around, journal)
+        except Exception:
+            journal.close()
+            raise
+        self._floors[tenant] = found
+        self._tasks[tenant] = asyncio.ensure_future(self._run(found))
+        return found
+
+    def _mine(self, tenant: int) -> bool:
+        desk = self._desk
+        return bool(desk.live.own(tenant, desk.index, desk.born_ms, int(desk.clock() * 1000)))
+
+    async def _run(self, floor: Floor) -> None:
+        while True:
+            try:
+                await floor.run()
+            except StoreError as error:
+                log.warning("queues", tenant=floor.tenant, error=str(error))
+            except Exception:
+                log.exception("queues", tenant=floor.tenant)
+                self._desk.count("queues_failed")
+            await asyncio.sleep(LOOK_S)
+
+    async def run(self) -> None:
+        """Until cancelled: have the queues of the companies that are ours, calls or not."""
+        while True:
+            try:
+                for tenant in self._companies():
+                    if tenant not in self._floors and self._preferred(tenant):
+                        self.floor(tenant)
+            except StoreError as error:
+                log.warning("queues", error=str(error))
+            await asyncio.sleep(LOOK_S)
+
+    def _companies(self) -> list[int]:
+        found = self._desk.store.select("service", ("tenant",), order="tenant", kind="queue")
+        return sorted({tenant for (tenant,) in found})
+
+    def _preferred(self, tenant: int) -> bool:
+        desk, now_ms = self._desk, int(self._desk.clock() * 1000)
+        owner = desk.live.owner(tenant, now_ms)
+        if owner >= 0:
+            return bool(owner == desk.index)
+        at_work = [index for index in range(MAX_PROCESSES) if desk.live.control(index, now_ms)]
+        return handover.preferred(tenant, at_work)[:1] == [desk.index]
+
+    async def stop(self) -> None:
+        """Give everything up."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for tenant, floor in self._floors.items():
+            floor.close()
+            self._desk.live.disown(tenant, self._desk.index, self._desk.born_ms)
+        self._floors.clear()
+
+    # -- what is asked ------------------------------------------------------------------------
+
+    async def asked(self, question: dict[str, Any]) -> dict[str, Any] | None:
+        """An answer; None when it is no question about queues."""
+        do = question.get("do")
+        if do not in ("queues", "agent", "withdraw", "why", "fairness"):
+            return None
+        floor = self.floor(int(question.get("tenant", 0)))
+        if floor is None:
+            return {"error": "another process has these queues", "code": 503}
+        if floor.around.revision() != floor.revision:
+            floor.refresh()
+        match do:
+            case "queues":
+                return view(floor)
+            case "agent":
+                return self._agent(floor, question)
+            case "withdraw":
+                return _withdraw(floor, int(question.get("caller", 0)))
+            case "why":
+                return await self._why(floor, question)
+            case _:
+                lines = floor.engine.fairness(int(question.get("queue", 0)))
+                return {"agents": [{"user": user, "offered": offered, "answered": answered,
+                                    "talk_ms": talk} for user, offered, answered, talk in lines]}
+
+    @staticmethod
+    def _agent(floor: Floor, question: dict[str, Any]) -> dict[str, Any]:
+        user = int(question.get("user", 0))
+        code, why = floor.act(
+            user, str(question.get("act")), queues=question.get("queues"),
+            reason=str(question.get("reason", "")), seconds=int(question.get("seconds") or 0),
+            by=By.SUPERVISOR if question.get("by") == "supervisor" else By.SELF)
+        return {"error": why, "code": code} if code else {"agent": _agent_view(floor, user)}
+
+    async def _why(self, floor: Floor, question: dict[str, Any]) -> dict[str, Any]:
+        """Now, or at a moment of the past: the journal up to it is played again."""
+        at_ms, caller = int(question.get("at_ms") or 0), int(question.get("caller") or 0)
+        uid = str(question.get("call") or "")
+        if not caller and uid:
+            caller = next((one for one, spot in floor.spots.items() if spot.call.uid == uid), 0)
+        engine = floor.engine
+        if at_ms:
+            floor.obey()
+            engine = await asyncio.to_thread(floor.journal.restore, 0, at_ms)
+        found = engine.view_caller(caller, at_ms or floor.now_ms())
+        if found is None:
+            return {"error": "the caller is not in a queue at that moment", "code": 404}
+        lines = engine.explain(at_ms or floor.now_ms(), caller)
+        return {"caller": _caller_view(floor, found, uid), "at_ms": at_ms or floor.now_ms(),
+                "agents": [{"user": user, "why": skip.name.lower(), "tier": key[0],
+                            "measure": key[1], "idle_since_ms": key[2]}
+                           for user, skip, key in lines]}
+
+
+def _withdraw(floor: Floor, caller: int) -> dict[str, Any]:
+    found = floor.engine.view_caller(caller, floor.now_ms())
+    if found is None or found.live:
+        return {"error": "no such callback", "code": 404}
+    floor.leave(caller, Leave.CANCELLED)
+    return {}
+
+
+def view(floor: Floor) -> dict[str, Any]:
+    """Everything, as the API shows it."""
+    engine, now = floor.engine, floor.now_ms()
+    views = [engine.view_caller(caller, now) for caller in engine.everybody()]
+    tenant = floor.around.tenant(floor.tenant)
+    agents = [_agent_view(floor, agent) for agent in engine.agents()
+              if any(user == agent for _, user in floor.members)]
+    queues: list[dict[str, Any]] = []
+    for id_ in engine.queues():
+        queue = engine.view_queue(id_, now)
+        if queue is None:
+            continue
+        callers = sorted((one for one in views if one is not None and one.queue == id_),
+                         key=lambda one: (one.position or 1 << 30, one.arrived_ms))
+        queues.append(queue._asdict() | {
+            "closed": Closed(queue.closed).name.lower(), "rush": _RUSH[queue.rush],
+            "callers": [_caller_view(floor, one, floor.uid_of(one.caller))
+                        for one in callers]})
+    return {"queues": queues, "agents": agents, "licences": {
+        "used": sum(one["state"] != "offline" for one in agents),
+        "total": tenant.agent_licences}}
+
+
+def _caller_view(floor: Floor, found: Any, uid: str) -> dict[str, Any]:
+    order = order_of_tag(found.tag)
+    kind, _, value = order.partition(":")
+    return {"caller": found.caller, "call": uid,
+            "number": value if kind == "number" else "",
+            "user": int(value) if kind == "user" else 0, "position": found.position,
+            "priority": found.priority, "arrived_ms": found.arrived_ms,
+            "state": STATES[found.state], "live": found.live, "tries": found.tries,
+            "planned_ms": floor.planned.get(found.caller, 0),
+            "estimate_s": floor.said.get(found.caller)}
+
+
+def _agent_view(floor: Floor, user: int) -> dict[str, Any]:
+    found = floor.engine.view_agent(user)
+    if found is None:
+        return {}
+    names = floor.journal.names.reasons
+    with contextlib.suppress(IndexError):
+        reason = names[found.reason - 1] if found.reason else ""
+    return {"user": user, "state": found.state.name.lower(), "since_ms": found.since_ms,
+            "until_ms": found.until_ms, "reason": reason, "queue": found.queue,
+            "caller": found.caller, "call": floor.call_of(user), "present": found.present,
+            "reachable": found.reachable, "line_busy": found.line_busy,
+            "idle_since_ms": found.idle_since_ms,
+            "queues": [{"queue": queue, "logged_in": logged_in, "misses": misses}
+                       for queue, logged_in, misses in found.queues]}
