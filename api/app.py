@@ -21,7 +21,10 @@ from api.events import events
 from api.live import live
 from api.mailboxes import mailboxes
 from api.prompts import prompts
+from api.proof_report import proof_report
 from api.publish import Publisher
+from api.queue_figures import queue_figures
+from api.queue_live import queue_live
 from api.resources import resources, respond
 from routing_core import mapping
 from store import SqliteStore
@@ -45,6 +48,9 @@ def build_app(state: Path, operator_key: str, control_processes: int = 1) -> San
     app.blueprint(events)
     app.blueprint(control)
     app.blueprint(calls)
+    app.blueprint(proof_report)
+    app.blueprint(queue_live)
+    app.blueprint(queue_figures)
 
     @app.before_server_start
     async def open_parts(app: Sanic[Any, Any]) -> None:

@@ -45,6 +45,8 @@ SYNC_S: Final = 1.0
 HEAL_LOOKS: Final = 2
 #: In a menu, with the place kept.
 AWAY_S: Final = 900
+#: Calls that can be asked about by their uid after they have left.
+MAX_KNOWN: Final = 10_000
 _OUTSIDE, _INSIDE = 1 << 60, 1 << 61
 STATES: Final = ("", "waiting", "offered", "away", "later", "talking")
 
@@ -120,6 +122,7 @@ class Floor:
         self.titles: dict[int, str] = {}
         self.members: dict[tuple[int, int], QueueMember] = {}
         self.spots: dict[int, Spot] = {}
+        self.callers: dict[str, int] = {}  # by the uid of their call, the newest last
         self.planned: dict[int, int] = {}
         self._attempts: dict[int, tuple[int, Call]] = {}  # (agent, whose call rings it)
         self._refused = 0
@@ -364,6 +367,8 @@ class Floor:
               x: int, y: int, call: Call | None) -> None:
         data: dict[str, Any] = {"what": what.name.lower(), "queue": queue, "caller": caller,
                                 "agent": agent, "attempt": attempt, "x": x, "y": y}
+        if what is What.PAUSED:
+            data["reason"] = self.reason(x)
         talk = self._talking.get(agent)
         uid = call.uid if call else talk[0].uid if talk else ""
         event = Event(tenant=self.tenant, at_ms=at_ms, kind="queue", call=uid, data=data)
@@ -397,6 +402,9 @@ class Floor:
             self.obey()
             return Leave(self._refused)
         self.spots[caller] = spot = Spot(self, call, queue, caller)
+        self.callers[call.uid] = caller
+        if len(self.callers) > MAX_KNOWN:
+            self.callers.pop(next(iter(self.callers)))
         self.obey()
         return spot
 
@@ -538,10 +546,18 @@ class Floor:
             return None
         mine = [queue for queue, logged_in, _ in found.queues if logged_in]
         views = [self.engine.view_queue(queue, self.now_ms()) for queue in mine]
-        names = self.journal.names.reasons
-        reason = names[found.reason - 1] if 0 < found.reason <= len(names) else ""
-        return (found.state.name.lower(), len(mine), reason,
+        return (found.state.name.lower(), len(mine), self.reason(found.reason),
                 sum(view.waiting for view in views if view))
+
+    def reason(self, number: int) -> str:
+        """Of a pause; "" for one that was made by missed calls."""
+        names = self.journal.names.reasons
+        return names[number - 1] if 0 < number <= len(names) else ""
+
+    @property
+    def licences_used(self) -> int:
+        """People who are logged in to something."""
+        return len({user for _, user in self._logged_in})
 
     def uid_of(self, caller: int) -> str:
         """Of the call of somebody on the line."""

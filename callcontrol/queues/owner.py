@@ -1,7 +1,6 @@
 """The companies whose queues this process owns, and what may be asked of them."""
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,7 +110,7 @@ class Queues:
             floor.refresh()
         match do:
             case "queues":
-                return view(floor)
+                return view(floor, int(question.get("queue") or 0))
             case "agent":
                 return self._agent(floor, question)
             case "withdraw":
@@ -137,7 +136,7 @@ class Queues:
         at_ms, caller = int(question.get("at_ms") or 0), int(question.get("caller") or 0)
         uid = str(question.get("call") or "")
         if not caller and uid:
-            caller = next((one for one, spot in floor.spots.items() if spot.call.uid == uid), 0)
+            caller = floor.callers.get(uid, 0)
         engine = floor.engine
         if at_ms:
             floor.obey()
@@ -160,17 +159,17 @@ def _withdraw(floor: Floor, caller: int) -> dict[str, Any]:
     return {}
 
 
-def view(floor: Floor) -> dict[str, Any]:
-    """Everything, as the API shows it."""
+def view(floor: Floor, only: int = 0) -> dict[str, Any]:
+    """Everything, or one queue with its agents, as the API shows it."""
     engine, now = floor.engine, floor.now_ms()
+    members = {user for queue, user in floor.members if only in (0, queue)}
     views = [engine.view_caller(caller, now) for caller in engine.everybody()]
     tenant = floor.around.tenant(floor.tenant)
-    agents = [_agent_view(floor, agent) for agent in engine.agents()
-              if any(user == agent for _, user in floor.members)]
+    agents = [_agent_view(floor, agent) for agent in engine.agents() if agent in members]
     queues: list[dict[str, Any]] = []
     for id_ in engine.queues():
         queue = engine.view_queue(id_, now)
-        if queue is None:
+        if queue is None or only not in (0, id_):
             continue
         callers = sorted((one for one in views if one is not None and one.queue == id_),
                          key=lambda one: (one.position or 1 << 30, one.arrived_ms))
@@ -178,15 +177,14 @@ def view(floor: Floor) -> dict[str, Any]:
             "closed": Closed(queue.closed).name.lower(), "rush": _RUSH[queue.rush],
             "callers": [_caller_view(floor, one, floor.uid_of(one.caller))
                         for one in callers]})
-    return {"queues": queues, "agents": agents, "licences": {
-        "used": sum(one["state"] != "offline" for one in agents),
-        "total": tenant.agent_licences}}
+    return {"queues": queues, "agents": agents, "reasons": floor.journal.names.reasons,
+            "licences": {"used": floor.licences_used, "total": tenant.agent_licences}}
 
 
 def _caller_view(floor: Floor, found: Any, uid: str) -> dict[str, Any]:
     order = order_of_tag(found.tag)
     kind, _, value = order.partition(":")
-    return {"caller": found.caller, "call": uid,
+    return {"caller": found.caller, "call": uid, "queue": found.queue,
             "number": value if kind == "number" else "",
             "user": int(value) if kind == "user" else 0, "position": found.position,
             "priority": found.priority, "arrived_ms": found.arrived_ms,
@@ -199,11 +197,8 @@ def _agent_view(floor: Floor, user: int) -> dict[str, Any]:
     found = floor.engine.view_agent(user)
     if found is None:
         return {}
-    names = floor.journal.names.reasons
-    with contextlib.suppress(IndexError):
-        reason = names[found.reason - 1] if found.reason else ""
     return {"user": user, "state": found.state.name.lower(), "since_ms": found.since_ms,
-            "until_ms": found.until_ms, "reason": reason, "queue": found.queue,
+            "until_ms": found.until_ms, "reason": floor.reason(found.reason), "queue": found.queue,
             "caller": found.caller, "call": floor.call_of(user), "present": found.present,
             "reachable": found.reachable, "line_busy": found.line_busy,
             "idle_since_ms": found.idle_since_ms,
