@@ -6,7 +6,7 @@ with a call that shows it: what was dialled, when, and the way. Pure: the time i
 
 import datetime
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -94,7 +94,7 @@ def refuse(writer: SqliteWriter, now: int) -> None:
     changed: dict[int, set[tuple[str, int]]] = {}
     for change in writer.changes:
         for row in filter(None, (change.before, change.after)):
-            if change.table in PROVED:
+            if change.table in PROVED and not _plain(change.table, row):
                 table = PARTS.get(change.table, change.table)
                 changed.setdefault(row["tenant"], set()).add(
                     (table, change.id if table == change.table else row[table]))
@@ -107,6 +107,13 @@ def refuse(writer: SqliteWriter, now: int) -> None:
                 if finding.example else iter(()), "")
             shown = f" For example: {finding.example}." if finding.example else ""
             raise Problem(422, "unsafe_routing", f"{finding.code}: {finding.detail}.{shown}", field)
+
+
+def _plain(table: str, row: dict[str, Any]) -> bool:
+    """A person's direct number: nothing else follows from it."""
+    target = row.get("target")
+    return table == "number" and row.get("schedule") is None \
+        and (target is None or target.get("kind") == "user")
 
 
 # -- what refuses a change ------------------------------------------------------------------------
@@ -179,11 +186,12 @@ def _never_open(graph: Graph, id_: int, queue: Queue) -> Iterator[Finding]:
 
 
 def _no_way_out(graph: Graph, id_: int, queue: Queue) -> Iterator[Finding]:
-    """A queue that calls are sent to has members, or says where else they go."""
+    """A queue that a public number leads to has members, or says where else calls go."""
     node: Node = ("service", id_)
     if id_ in graph.agents or queue.overflow.no_agents or queue.state == "closed":
         return
-    sources = [edge for ways in graph.ways.values() for edge in ways if edge.target == node]
+    public = reached(graph, "number")
+    sources = [edge for source in public for edge in graph.ways[source] if edge.target == node]
     if sources:
         at = graph.year.first(sources[0].moments)
         way, _ = way_to(graph, {node}, at)

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from api.proof import refuse
 from routing_core import Live, OverlayFull, SnapshotError, build, mapping, overlay
 from routing_core.rows import COLUMNS
 from store import NotFound, SqliteStore
@@ -123,6 +124,7 @@ class Publisher:
 
         def packed(writer: SqliteWriter) -> None:
             work(writer)
+            refuse(writer, at_ms // 1000)
             records.update(self.records(writer.changes))
 
         revision = self.store.change(author, at_ms, note, packed)

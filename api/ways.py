@@ -125,9 +125,9 @@ def way_to(graph: Graph, goals: Collection[Node], at: int) -> tuple[list[Edge], 
     return way, goal or next(iter(goals))
 
 
-def reached(graph: Graph) -> list[Node]:
-    """Where calls can get to."""
-    found = dict.fromkeys(node for _, node in graph.entries)
+def reached(graph: Graph, kind: str = "") -> list[Node]:
+    """Where calls can get to, or those that come in by an entry of that kind."""
+    found = dict.fromkeys(node for _, node in graph.entries if kind in ("", node[0]))
     waiting = list(found)
     while waiting:
         for edge in graph.ways.get(waiting.pop(), ()):

@@ -24,10 +24,14 @@ def fill_store(path: Path, users: int) -> SqliteStore:
     db = sqlite3.connect(path)
     db.execute("PRAGMA synchronous = OFF")
     tenants = max(1, users // USERS_PER_TENANT)
-    db.executemany("INSERT INTO tenant VALUES (?, ?, 'SE', 'sv', 'Europe/Stockholm', NULL, NULL,"
+    db.executemany("INSERT INTO tenant (id, name, country, language, time_zone, main_number,"
+                   " support_number, foreign_number, activity_end, area, barred, media)"
+                   " VALUES (?, ?, 'SE', 'sv', 'Europe/Stockholm', NULL, NULL,"
                    " 'replace', 'available', NULL, 0, 'auto')",
                    ((t, f"Company {t}") for t in range(1, tenants + 1)))
-    db.executemany("INSERT INTO user VALUES (?, ?, ?, ?, 'direct', 0, NULL, 25, 1, 0, 0, NULL)",
+    db.executemany("INSERT INTO user (id, tenant, name, extension, display, barred, area,"
+                   " ring_s, enabled, record, call_waiting, language)"
+                   " VALUES (?, ?, ?, ?, 'direct', 0, NULL, 25, 1, 0, 0, NULL)",
                    ((u, _tenant(u, tenants), f"User {u}", str(1000 + (u - 1) // tenants))
                     for u in range(1, users + 1)))
     db.executemany("INSERT INTO device VALUES (?, ?, ?, 'desk', 'desk', ?, ?, NULL, NULL, 'both',"

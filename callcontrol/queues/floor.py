@@ -284,11 +284,11 @@ class Floor:
     def _schedules(self, now: int) -> None:
         for id_, queue in self.queues.items():
             closed = Closed.OPEN
-            if queue.state == "closed":
-                closed = Closed.BY_HAND
-            elif queue.state == "auto" and not self.around.open(
+            if queue.state != "open" and not self.around.open(
                     (queue.schedule, *queue.closures), now // 1000):
                 closed = Closed.NIGHT
+            elif queue.state == "closed":
+                closed = Closed.BY_HAND
             self.engine.set_open(now, id_, closed)
             if queue.callback:
                 self.engine.set_callback_hours(
