@@ -32,7 +32,8 @@ def furnish(exchange: Exchange) -> Iterator[SimpleNamespace]:
             "company": company, "tenant": company.id, "user": anna.user, "bo": bo.user,
             "group": company.group([anna], extension="200"), "empty": company.group([]),
             "prompt": prompt, "queue": queue,
-            "schedule": company.post("schedules", {"name": "Hours", "state": "open"})["id"],
+            "schedule": company.post("schedules", {"name": "Hours", "rules": [
+                {"kind": "daily", "open": True}]})["id"],
             "message": company.post("services", {"name": "Closed", "settings": {
                 "type": "message", "prompt": prompt}})["id"],
             "entry": company.post("services", {"name": "Way in", "settings": {
