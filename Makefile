@@ -30,7 +30,7 @@ test: install-test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
 
 bench: install-test
-	@for name in kernel publish edge callcontrol; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done
+	@for name in kernel publish edge callcontrol queue; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done
 
 lint: install-test
 	@$(BIN)/python -m ruff check .

@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 
-SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "menu")
+SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "queue", "menu")
 
 
 def main() -> None:

@@ -66,9 +66,6 @@ cdef struct AgentRec:
     int64_t answered_at
     int64_t attempt
     int64_t caller_id
-    int64_t talk[BUCKETS]    # ms talked, by quarter of an hour
-    int64_t bucket
-    uint64_t drawn           # for the random strategy
     uint32_t state
     uint32_t pause           # 0 none, reason + 1
     uint32_t present
@@ -83,6 +80,9 @@ cdef struct AgentRec:
     uint32_t next_offer
     uint32_t allowance       # of prolonging, used ms
     uint32_t unreached       # the customer of this callback did not come: no conversation
+    int64_t bucket           # of the last call, and what was talked before, by quarter of an hour
+    int64_t talk[BUCKETS]
+    int64_t spare[4]         # a whole number of cache lines
 
 cdef struct MemberRec:
     uint64_t skills

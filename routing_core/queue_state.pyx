@@ -8,6 +8,9 @@ from libc.string cimport memcmp, memcpy, memset
 from routing_core.layout cimport mix
 from routing_core.ranking cimport Node
 
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
 cdef const char *MAGIC = b"VAXELQU1"
 
 cdef enum:
@@ -17,10 +20,12 @@ cdef enum:
 
 
 cdef void *grown(void *old, size_t size, uint32_t room, uint32_t wanted) except NULL:
-    # Zeroed behind what was there.
-    cdef char *new = <char *>realloc(old, size * wanted)
+    # Zeroed behind what was there. Records begin at cache lines.
+    cdef char *new = <char *>aligned_alloc(64, (size * wanted + 63) // 64 * 64)
     if new == NULL:
         raise MemoryError
+    memcpy(new, old, size * room)
+    free(old)
     memset(new + size * room, 0, size * (wanted - room))
     return new
 
