@@ -76,6 +76,7 @@ class Desk:
         self.script: Callable[[Call, Side, Handover], Coroutine[Any, Any, None]] | None = None
         self.made: Callable[[Call, str, str, int], Coroutine[Any, Any, None]] | None = None
         self.queues: Any = None  # callcontrol.queues.owner.Queues, composed in process.py
+        self.owned: set[int] = set()
         self.calls: dict[str, Call] = {}
         self.counters: Counter[str] = Counter()
         self.parked: dict[tuple[int, int], Call] = {}
@@ -94,6 +95,7 @@ class Desk:
             self.count("unsigned_call")
             leg.hang_up(503 if named else 403)
             return
+        self.own(word.tenant)
         # It may have been meant for an earlier life of this process: the keeper ends those calls.
         self.live.note(*named, 0, handover.taken(held["setup"], self.index, self.born_ms))
         call = Call(self, word.uid if word.uid not in self.calls else self.new_uid(),
@@ -105,6 +107,18 @@ class Desk:
         side.functions = self.has_functions(side.user)
         call.take(side)
         self.begin(call, side, word)
+
+    def own(self, tenant: int) -> bool:
+        """Have all calls of that company come here; False when they go to another process."""
+        mine = self.live.own(tenant, self.index, self.born_ms, int(self.clock() * 1000))
+        if mine:
+            self.owned.add(tenant)
+        return bool(mine)
+
+    def disown(self, tenant: int) -> None:
+        """The company's next calls go wherever they belong."""
+        self.owned.discard(tenant)
+        self.live.disown(tenant, self.index, self.born_ms)
 
     def begin(self, call: Call, side: Side, word: Handover) -> None:
         """Have the call's script run."""

@@ -712,7 +712,8 @@ cdef class Kernel(Outbound):
         if row == NULL:
             # What went out failed, and nobody's rules apply any more.
             self.reject(d, USER_BUSY if cause == BUSY_HERE or cause == DECLINED else
-                        USER_NO_ANSWER if cause == NO_ANSWER else USER_UNREACHABLE, 0)
+                        USER_NO_ANSWER if cause == NO_ANSWER else USER_UNREACHABLE,
+                        603 if cause == DECLINED else 0)
             return 0
         if cause != REDIRECTED:
             return self.failed_user(d, user, row, cause)

@@ -654,7 +654,7 @@ class _Call:
         event, reason = FAILURES.get(cause, FAILURES[Cause.UNREACHABLE])
         if trail.user:
             return self.forward_or(trail.user, event, reason)
-        raise Refused(reason)
+        raise Refused(reason, 603 if cause == Cause.DECLINED else None)
 
 
 def decide(world: World, device: bool, source: int, called: str, calling: str, now: int,

@@ -268,8 +268,9 @@ class Floor:
 
     def refresh(self) -> None:
         """The configuration is another one."""
-        self.revision = self.around.revision()
-        self.configure()
+        before, self.revision = self.revision, self.around.revision()
+        if self.around.touched(self.tenant, before):
+            self.configure()
         self._schedules(self.now_ms())
         self.obey()
 

@@ -37,7 +37,7 @@ class Queues:
         if found is not None:
             return found
         journal = Journal(self._folder / str(tenant))
-        if not self._mine(tenant) or not journal.open():
+        if not self._desk.own(tenant) or not journal.open():
             return None
         try:
             found = Floor(tenant, self.around, journal)
@@ -47,10 +47,6 @@ class Queues:
         self._floors[tenant] = found
         self._tasks[tenant] = asyncio.ensure_future(self._run(found))
         return found
-
-    def _mine(self, tenant: int) -> bool:
-        desk = self._desk
-        return bool(desk.live.own(tenant, desk.index, desk.born_ms, int(desk.clock() * 1000)))
 
     async def _run(self, floor: Floor) -> None:
         while True:
@@ -67,8 +63,9 @@ class Queues:
         """Until cancelled: have the queues of the companies that are ours, calls or not."""
         while True:
             try:
+                await self._give_back()
                 for tenant in self._companies():
-                    if tenant not in self._floors and self._preferred(tenant):
+                    if tenant not in self._floors and self._falls_to_us(tenant):
                         self.floor(tenant)
             except StoreError as error:
                 log.warning("queues", error=str(error))
@@ -78,11 +75,27 @@ class Queues:
         found = self._desk.store.select("service", ("tenant",), order="tenant", kind="queue")
         return sorted({tenant for (tenant,) in found})
 
+    def _falls_to_us(self, tenant: int) -> bool:
+        owner = self._desk.live.owner(tenant, int(self._desk.clock() * 1000))
+        return bool(owner == self._desk.index) if owner >= 0 else self._preferred(tenant)
+
+    async def _give_back(self) -> None:
+        """Companies that came here because their process was gone, once they have no call here."""
+        away = [tenant for tenant in self._desk.owned if not self._preferred(tenant)]
+        busy = {call.tenant for call in self._desk.calls.values()} if away else set()
+        for tenant in away:
+            if tenant in busy:
+                continue
+            self._desk.disown(tenant)
+            floor, task = self._floors.pop(tenant, None), self._tasks.pop(tenant, None)
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            if floor is not None:
+                floor.close()
+
     def _preferred(self, tenant: int) -> bool:
         desk, now_ms = self._desk, int(self._desk.clock() * 1000)
-        owner = desk.live.owner(tenant, now_ms)
-        if owner >= 0:
-            return bool(owner == desk.index)
         at_work = [index for index in range(MAX_PROCESSES) if desk.live.control(index, now_ms)]
         return handover.preferred(tenant, at_work)[:1] == [desk.index]
 
@@ -93,7 +106,7 @@ class Queues:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         for tenant, floor in self._floors.items():
             floor.close()
-            self._desk.live.disown(tenant, self._desk.index, self._desk.born_ms)
+            self._desk.disown(tenant)
         self._floors.clear()
 
     # -- what is asked ------------------------------------------------------------------------

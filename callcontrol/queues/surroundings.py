@@ -18,6 +18,9 @@ from store.model import Activity, Event, Queue, QueueMember, Service, Tenant
 log = structlog.get_logger()
 
 PAGE: Final = 1000
+#: Where queues are configured, and how many revisions are looked through for it.
+TABLES: Final = ("service", "queue_member", "tenant")
+MANY: Final = 100
 
 
 class Surroundings(Protocol):
@@ -26,6 +29,9 @@ class Surroundings(Protocol):
     def now(self) -> float: ...
     def seed(self) -> int: ...
     def revision(self) -> int: ...
+    def touched(self, tenant: int, since: int) -> bool:
+        """Whether the company's queues are configured otherwise than after that revision."""
+
     def tenant(self, tenant: int) -> Tenant: ...
     def queues(self, tenant: int) -> list[tuple[int, str, Queue]]:
         """(id, name, settings)"""
@@ -71,6 +77,14 @@ class Exchange:
     def revision(self) -> int:
         """Of the configuration."""
         return self._desk.store.revision()
+
+    def touched(self, tenant: int, since: int) -> bool:
+        """By what was changed; after many changes, perhaps."""
+        revisions = self._desk.store.revisions(after=since, limit=MANY) if since >= 0 else []
+        return since < 0 or len(revisions) == MANY or any(
+            change.table in TABLES and tenant in (
+                row.get("tenant", change.id) for row in (change.before, change.after) if row)
+            for revision in revisions for change in revision.changes)
 
     def tenant(self, tenant: int) -> Tenant:
         """NotFound."""
