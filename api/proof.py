@@ -158,8 +158,9 @@ def _marks(graph: Graph, id_: int, queue: Queue) -> Iterator[Finding]:
 
 
 def _ever_open(graph: Graph, queue: Queue) -> bool:
-    """Whether some hour is open by the rules, whatever is set by hand."""
-    hours = _schedules_of(graph, queue)
+    """Whether some hour is open by the rules, whatever is set by hand; one without rules is for
+    opening and closing by hand."""
+    hours = [id_ for id_ in _schedules_of(graph, queue) if graph.schedules[id_].rules]
     year = graph.year
     if any(graph.schedules[id_].state != "auto" for id_ in hours):
         year = Year((replace(row, state="auto") for row in graph.schedules.values()), year.start)

@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 
-SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "queue", "menu")
+SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "queue", "menu", "queueload")
 
 
 def main() -> None:

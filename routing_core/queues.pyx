@@ -228,14 +228,18 @@ cdef class Engine(QueueAgents):
     cdef int refusal(self, uint32_t q, bint force) except -1:
         # A Leave, 0 to let in.
         cdef QueueRec *queue = &self.queue[q]
-        if queue.waiting + queue.callbacks >= queue.set[MAX_WAITING]:
+        cdef int64_t there = 0
+        cdef int i
+        if queue.closed and not force:
+            return L_NIGHT if queue.closed == 1 else L_CLOSED
+        if queue.staffed == 0 and not force:
+            return L_NO_AGENTS
+        for i in range(NEEDS):
+            there += queue.refs[i]               # everybody who has a place, in the line or not
+        if there >= queue.set[MAX_WAITING]:
             return L_FULL
         if force:
             return 0
-        if queue.closed:
-            return L_NIGHT if queue.closed == 1 else L_CLOSED
-        if queue.staffed == 0:
-            return L_NO_AGENTS
         self.latch(q)
         return L_RUSH_LENGTH + queue.rush - 1 if queue.rush else 0
 

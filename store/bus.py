@@ -15,7 +15,7 @@ from typing import Any, Final
 from store.errors import StoreError
 
 #: A question or an answer is never longer.
-MAX_LINE: Final = 1 << 20
+MAX_LINE: Final = 16 << 20
 #: Questions of one process that may be under way at once.
 MAX_OPEN: Final = 500
 #: Longest path that a Unix socket may have (man 7 unix), with a margin.

@@ -1,11 +1,12 @@
 """A company with queues, for tests with real calls: what supervisors and agents do, by the API."""
 
+import secrets
 from typing import Any
 
 from tests.exchange import Company, eventually
 from tests.listening import prompt, service, to
-from tests.people import People, wait_for
-from tests.softphone import Softphone
+from tests.people import People, both, take, wait_for
+from tests.softphone import Call, Carrier, Softphone
 
 
 class Centre:
@@ -109,3 +110,103 @@ class Centre:
 
         answer: list[int] = eventually(enough)
         return answer
+
+    # -- agents, as their telephones and the events show them ------------------------------------
+
+    def entry(self, queue: int, local: int, **settings: Any) -> str:
+        """A public number that leads to a way into a queue."""
+        return self.number(service(self.company, "queue_entry", queue=queue, **settings), local)
+
+    def skilled(self, *skills: tuple[str, int]) -> list[dict[str, Any]]:
+        """Skills with their levels, as the API takes them."""
+        return [{"name": name, "level": level} for name, level in skills]
+
+    def extension(self, user: int) -> str:
+        """Of a person of this company; "" for nobody."""
+        return next((key for key, value in self.people.users.items() if value == user), "")
+
+    def pause(self, extension: str, reason: str) -> dict[str, Any]:
+        """By the supervisor; "" ends it."""
+        path = f"{self.base}/agents/{self.people.users[extension]}/pause"
+        if reason:
+            self.client.put(path, {"reason": reason})
+        else:
+            self.client.call("DELETE", path)
+        return self.state(extension)
+
+    def wrap_up(self, extension: str, **body: Any) -> dict[str, Any]:
+        """end=True or prolong_s=seconds; the agent then."""
+        found: dict[str, Any] = self.client.post(
+            f"{self.base}/agents/{self.people.users[extension]}/wrap-up", body)
+        return found
+
+    async def heard(self, what: str, count: int = 1,
+                    seconds: float = 5) -> list[dict[str, Any]]:
+        """The data of the queues' events of that kind, once there are so many."""
+        async def found() -> list[dict[str, Any]]:
+            events = [one["data"] for one in self.told(what)]
+            return events if len(events) >= count else []
+
+        answer: list[dict[str, Any]] = await wait_for(
+            found, lambda: f"{count} times {what}: {[one['data'] for one in self.told()]}", seconds)
+        return answer
+
+    async def offered(self, count: int, seconds: float = 5) -> list[str]:
+        """Whose telephones were rung, once there were so many offers."""
+        return [self.extension(one["agent"]) for one in await self.heard("offer", count, seconds)]
+
+    async def served(self, number: str, phone: Softphone, carrier: Carrier) -> tuple[Call, Call]:
+        """The caller's and the agent's call, once they hear each other."""
+        line = await carrier.dial(number)
+        call = await take(phone)
+        await line.answered()
+        await both(line, call)
+        return line, call
+
+    def explain(self, queue: int, **which: Any) -> dict[str, dict[str, Any]]:
+        """Why each agent is offered a caller (caller=, call=, at=) or not."""
+        found = self.client.get(f"{self.base}/queues/{queue}/explain", **which)
+        return {self.extension(one["user"]): one for one in found["agents"]}
+
+    # -- callers ---------------------------------------------------------------------------------
+
+    def change(self, queue: int, **settings: Any) -> None:
+        """Some of a queue's settings; who asks for the queue then finds them in force."""
+        path = f"{self.base}/services/{queue}"
+        self.client.patch(path, {"settings": self.client.get(path)["settings"] | settings})
+        self.live(queue)
+
+    def schedule(self, state: str = "open") -> int:
+        """Opened and closed by hand."""
+        return int(self.company.post("schedules", {
+            "name": f"Hours {secrets.token_hex(3)}", "state": state,
+            "rules": [{"kind": "daily", "open": True}]})["id"])
+
+    def turn(self, schedule: int, state: str) -> None:
+        """Open or close everything that has that schedule."""
+        self.client.patch(f"{self.base}/schedules/{schedule}", {"state": state})
+
+    async def absent(self, extension: str, *queues: int) -> Softphone:
+        """An agent who has a break: with STAY those who call wait until it is over."""
+        phone = await self.agent(extension, *queues)
+        self.pause(extension, "break")
+        return phone
+
+    async def caller(self, carrier: Carrier, number: str, own: str = "", hz: int = 0) -> Call:
+        """Somebody with that number and that voice calls from outside, and is answered."""
+        carrier.user = own or carrier.user
+        line = await carrier.dial(number)
+        if hz:
+            line.media.say(hz)
+        await line.answered()
+        return line
+
+    def callbacks(self, queue: int) -> list[dict[str, Any]]:
+        """Of those who hung up and kept their place."""
+        found: list[dict[str, Any]] = self.client.get(
+            f"{self.base}/queues/{queue}/callbacks")["items"]
+        return found
+
+
+#: Of the overflow of a queue in which callers wait for an agent who has a break.
+STAY: dict[str, Any] = {"pauses_present": ["break"]}

@@ -54,6 +54,8 @@ PIN: Final = "4711"
 cheap = mock.patch.object(pin, "_N", 2)
 with cheap:
     _DIGEST: Final = pin.digest(PIN, bytes(16))
+#: Those whose audio is there; that of 32 is not.
+PROMPTS: Final = (31, 33, 34)
 MESSAGE, MENU, BOX, ACCESS, CALLBACK, PRESENCE, PROMPT, LOOP, OWN_BOX, FULL, SHORT = range(21, 32)
 
 
@@ -209,6 +211,13 @@ class FakeLive:
         return [(1 << 16 | leg.number, 0) for leg in self._stage.legs
                 if not leg.called and leg.state is State.CALLING]
 
+    def own(self, _tenant: int, _index: int, _born_ms: int, _now_ms: int) -> bool:
+        """There is one process."""
+        return True
+
+    def disown(self, _tenant: int, _index: int, _born_ms: int) -> None:
+        """Nobody else waits for them."""
+
     def note(self, slot: int, nonce: int, _which: int, _text: bytes) -> bool:
         """Whose call it is: only of one that was named."""
         assert (slot, nonce) in self.words
@@ -267,13 +276,13 @@ class FakePrompts:
     async def prompt(self, prompt: int | None, _tenant: int, _language: str) -> list[Path]:
         """There is one."""
         await self._stage.wait()
-        return [Path("prompt-4.0")] if prompt == 31 else []
+        return [Path(f"prompt {prompt}-4.0")] if prompt in PROMPTS else []
 
     async def say(self, text: str, _language: str) -> list[Path]:
         """Two seconds."""
         self.said.append(text)
         await self._stage.wait()
-        return [Path("speech-2.0")] if text else []
+        return [Path(f"{text.replace('/', ' ')}-2.0")] if text else []
 
     def music(self, _prompt: int | None, _tenant: int) -> Path | None:
         """The exchange's own."""
@@ -291,6 +300,18 @@ class FakeHouse:
         return self._stage.count("house") % 3 != 2
 
     set_presence = set_forward = keep_prompt = _answer
+
+
+class NoQueues:
+    """The queues are another process's."""
+
+    def floor(self, _tenant: int) -> Any:
+        """None."""
+        return None
+
+    async def asked(self, _question: dict[str, Any]) -> dict[str, Any] | None:
+        """Nothing is known."""
+        return None
 
 
 class FakeEvents:
@@ -324,7 +345,8 @@ class FakeDesk(Desk):
         super().__init__(index=0, state=Path("/nowhere"), edge="edge:5060", key=KEY,
                          clock=lambda: T0_S + loop.time(), chance=random.Random(1), **given)
         stage.decide = self.decision
-        Reception(self)
+        self.reception = Reception(self)
+        self.queues = NoQueues()
         self.agent = FakeAgent(stage)  # type: ignore[assignment]
         self.control = Control(self, {})
 

@@ -7,6 +7,7 @@ tests/fake_desk.py has the exchange around it.
 """
 
 import asyncio
+import math
 import re
 import selectors
 import traceback
@@ -37,6 +38,10 @@ NUMBERS: Final = re.compile(r"numbers=(\d+)")
 OFFER_S: Final = 10.0
 #: A transfer that was asked for is decided by then: it rings, then it comes back, with prompts.
 REFER_S: Final = 150.0
+#: The clock moves by multiples of a power of two: so sums and differences of times are exact.
+STEP_S: Final = 2.0 ** -20
+#: Of the loop, at one time.
+MOST_TURNS: Final = 100_000
 
 
 # -- time --------------------------------------------------------------------------------------
@@ -49,13 +54,18 @@ class _Selector(selectors.SelectSelector):
     """Waits by moving the clock."""
 
     loop: "VirtualLoop"
+    turns = 0  # in a row, without any time passing
 
     def select(self, timeout: float | None = None) -> list[Any]:
         """Nothing ever comes from outside."""
         if timeout is None:
             raise Stuck("nothing is ready and no timer is left")
+        self.turns += 1
         if timeout > 0:
-            self.loop.now += timeout
+            self.turns = 0
+            self.loop.now = math.ceil((self.loop.now + timeout) / STEP_S) * STEP_S
+        if self.turns > MOST_TURNS:
+            raise Stuck("something is always ready, and no time passes")
         return []
 
 
@@ -153,6 +163,11 @@ class Stage:
         self._turns[what] = at + 1
         return at
 
+    def policy(self, _target: str) -> Policy:
+        """Of a telephone that is called now."""
+        at = self.count("called")
+        return self.policies[at] if at < len(self.policies) else Policy()
+
     def misused(self, text: str) -> None:
         """Something that the real one would refuse, and by whom."""
         self.misuse.append(text + _by_whom())
@@ -204,6 +219,7 @@ class FakeLeg:
         self.number = stage.count("leg")
         self.state = State.CALLING
         self.on: Callable[[LegEvent], None] = _deaf
+        self.at_end: Callable[[], None] | None = None
         self.dialog = Dialog(f"call{self.number}", "us", "them")
         self.numbers = _numbers(offer)
         self.told: list[tuple[Any, ...]] = []
@@ -218,8 +234,7 @@ class FakeLeg:
         self._reply: asyncio.Future[str] | None = None
         stage.legs.append(self)
         if not called:
-            at = stage.count("called")
-            policy = stage.policies[at] if at < len(stage.policies) else Policy()
+            policy = stage.policy(target)
             if policy.what:
                 self._later(policy)
 
@@ -410,6 +425,13 @@ class FakeLeg:
             self._fault(f"no last NOTIFY for {late} in {REFER_S} s")
         if self.offered and self.ended_at - self.offers_at > REFER_S:
             self._fault("a re-INVITE was never answered")
+        at_end, self.at_end = self.at_end, None
+        if at_end is not None:
+            at_end()
+
+    def vanish(self) -> None:
+        """It is over, and nobody is told: a fault of the stack's."""
+        self.state, self.at_end = State.OVER, None
 
 
 # -- media -------------------------------------------------------------------------------------
@@ -439,6 +461,7 @@ class FakeSound:
         self.parties: dict[str, _Seat] = {}
         self.recording = ""  # "", "on", "paused"
         self.captured: list[str] = []
+        self.heard: list[tuple[float, str, str]] = []  # when, by which party, what
         self._forget = forget
         stage.sounds.append(self)
 
@@ -573,9 +596,14 @@ class FakeSound:
 
     # -- playing
 
+    def _hears(self, party: str, *files: Path) -> None:
+        now = asyncio.get_running_loop().time()
+        self.heard += [(now, party, file.name.rpartition("-")[0]) for file in files]
+
     async def play(self, party: str, files: Sequence[Path]) -> None:
         """To the end, or to the next."""
         await self._operation("play", party)
+        self._hears(party, *files)
         seat = self.parties[party]
         self._halt(seat)
         over = seat.playing = asyncio.Event()
@@ -595,6 +623,7 @@ class FakeSound:
     async def music(self, party: str, file: Path) -> None:
         """Over and over."""
         await self._operation("music", party)
+        self._hears(party, file)
         self._halt(self.parties[party])
         self.parties[party].music = True
 

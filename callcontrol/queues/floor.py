@@ -132,6 +132,7 @@ class Floor:
         self._busy: dict[int, int] = {}  # agents in a call or offered one: looks without evidence
         self._logged_in: set[tuple[int, int]] = set()
         self._present: dict[int, bool] = {}
+        self._comes_and_goes: set[int] = set()  # who is logged in by presence
         self.revision = -1
         self.said: dict[int, tuple[int, int]] = {}  # estimates, as last told
         self._looked_s = self._synced_s = 0.0
@@ -203,6 +204,7 @@ class Floor:
                 engine.set_member(now, *key, row.tier, row.position,
                                   mask_of(names, row.service, row.skills))
         self.members = members
+        self._comes_and_goes = {user for (_, user), row in members.items() if row.by_presence}
         tenant = self.around.tenant(self.tenant)
         engine.set_licences(now, -1 if tenant.agent_licences is None else tenant.agent_licences)
         engine.set_pause_counts(now, self._counting(tenant))
@@ -256,15 +258,20 @@ class Floor:
         """At the configuration's revision, people's presence and their lines."""
         if self.around.revision() != self.revision:
             self.refresh()
-        around, engine = self.around, self.engine
-        for agent in {user for _, user in self.members}:
-            present = around.present(self.tenant, agent)
-            if self._present.get(agent) != present:
-                self._present[agent] = present
-                engine.set_present(now, agent, present)
-                self._by_presence(now, agent, present)
-        for agent in {user for _, user in self._logged_in}:
-            engine.set_line(now, agent, agent not in self._busy and around.busy(agent))
+        at_work = {user for _, user in self._logged_in}
+        for agent in at_work | self._comes_and_goes:
+            self._see(now, agent)
+        for agent in at_work:
+            self.engine.set_line(now, agent,
+                                 agent not in self._busy and self.around.busy(agent))
+
+    def _see(self, now: int, agent: int) -> None:
+        """Whether the activity of somebody allows calls."""
+        present = self.around.present(self.tenant, agent)
+        if self._present.get(agent) != present:
+            self._present[agent] = present
+            self.engine.set_present(now, agent, present)
+            self._by_presence(now, agent, present)
 
     def refresh(self) -> None:
         """The configuration is another one."""
@@ -382,6 +389,8 @@ class Floor:
               token: tuple[int, int] | None, welcome_ms: int) -> Spot | Leave:
         """A place, or why not. token: of the call's place in another queue; welcome_ms: for how
         long the caller may first hear something else."""
+        if self.around.revision() != self.revision:
+            self.refresh()
         now, tag, engine = self.now_ms(), tag_of(side), self.engine
         self._schedules(now)
         back = self._returning.pop((queue, tag), None) if tag else None
@@ -512,6 +521,7 @@ class Floor:
             return 404, "the user is not a member of that queue"
         try:
             if what == "log_in":
+                self._see(now, user)
                 results = {engine.log_in(now, queue, user, by) for queue in wanted}
                 return (409, "all agent licences are in use") \
                     if Login.NO_LICENCE in results else (0, "")
