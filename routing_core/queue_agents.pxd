@@ -26,7 +26,10 @@ cdef class QueueAgents(QueueViews):
     cdef int roll(self) except -1
     cdef uint64_t may_take(self, uint32_t m) noexcept nogil
     cdef uint32_t head(self, uint32_t m) noexcept nogil
+    cdef uint32_t best_for(self, uint32_t a) noexcept nogil
+    cdef bint ahead(self, uint32_t c, uint32_t other) noexcept nogil
     cdef int serve_agent(self, uint32_t a) except -1
+    cdef int serve_agents(self, list agents) except -1
     cdef int serve_caller(self, uint32_t c) except -1
     cdef uint32_t choose(self, QueueRec *queue, uint32_t tier, uint64_t need) noexcept nogil
     cdef int offer(self, uint32_t c, uint32_t m) except -1

@@ -40,7 +40,7 @@ cdef class QueueAgents(QueueViews):
         self.args[0] = now
         self.note(op, count)
         self.make_room()
-        self.advance(now)
+        self.advance(max(now, self.g.now))
         return 0
 
     # What the engine adds (queues.pyx).
@@ -582,33 +582,53 @@ cdef class QueueAgents(QueueViews):
                 c = following(self.caller_nodes, c)
         return c
 
-    cdef int serve_agent(self, uint32_t a) except -1:
-        # Over all of its queues the caller with the best place, weights counted.
+    cdef uint32_t best_for(self, uint32_t a) noexcept nogil:
+        # Over all of the agent's queues the caller with the best place, weights counted.
         cdef uint32_t m = self.agent[a].first_member, c, best = 0
-        cdef int64_t k1, best_k1 = 0
-        cdef Node *node
-        cdef Node *old
         while m:
             if self.member[m].in_free:
                 c = self.head(m)
-                if c:
-                    node = &self.caller_nodes[c]
-                    k1 = node.k1 - self.queue[self.member[m].queue].set[WEIGHT]
-                    old = &self.caller_nodes[best]
-                    if best == 0 or k1 < best_k1 or (k1 == best_k1 and (
-                            node.k2 < old.k2 or (node.k2 == old.k2 and node.k3 < old.k3))):
-                        best = c
-                        best_k1 = k1
+                if c and (best == 0 or self.ahead(c, best)):
+                    best = c
             m = self.member[m].next_of_agent
-        if best:
-            self.serve_caller(best)
+        return best
+
+    cdef bint ahead(self, uint32_t c, uint32_t other) noexcept nogil:
+        cdef Node *one = &self.caller_nodes[c]
+        cdef Node *two = &self.caller_nodes[other]
+        cdef int64_t mine = one.k1 - self.queue[self.caller[c].queue].set[WEIGHT]
+        cdef int64_t others = two.k1 - self.queue[self.caller[other].queue].set[WEIGHT]
+        if mine != others:
+            return mine < others
+        if one.k2 != two.k2:
+            return one.k2 < two.k2
+        return one.k3 < two.k3
+
+    cdef int serve_agent(self, uint32_t a) except -1:
+        # The strategy may give the agent's best caller to somebody else: then the next one.
+        cdef uint32_t c = self.best_for(a)
+        while c and self.serve_caller(c):
+            c = self.best_for(a)
         return 0
+
+    cdef int serve_agents(self, list agents) except -1:
+        # Several who have come at once: the best caller over all of them first.
+        cdef uint32_t a, c, best
+        while True:
+            best = 0
+            for a in agents:
+                c = self.best_for(a)
+                if c and (best == 0 or self.ahead(c, best)):
+                    best = c
+            if best == 0 or not self.serve_caller(best):
+                return 0
 
     cdef int serve_caller(self, uint32_t c) except -1:
         cdef CallerRec *caller = &self.caller[c]
         cdef QueueRec *queue = &self.queue[caller.queue]
         cdef uint32_t tier, m
         cdef int64_t wanted, got = 0
+        # How many agents were offered the caller.
         if c == 0 or self.caller_nodes[c].bits == 0 or queue.n_free == 0:
             return 0
         wanted = queue.set[AT_ONCE] if queue.set[STRATEGY] == S_PARALLEL and caller.live else 1
@@ -624,7 +644,7 @@ cdef class QueueAgents(QueueViews):
                 set_bits(self.caller_nodes, c, 0)
             got += 1
             self.offer(c, m)
-        return 0
+        return got
 
     cdef uint32_t choose(self, QueueRec *queue, uint32_t tier, uint64_t need) noexcept nogil:
         # The strategy's first in a tier, 0 for none.

@@ -90,7 +90,7 @@ cdef class Engine(QueueAgents):
 
     def tick(self, int64_t now_ms):
         """What is due by now happens."""
-        if self.g.n_timers and self.timer_of(self.heap[1]).due <= now_ms:
+        if self.g.n_timers and self.timer_of(self.heap[1]).due <= max(now_ms, self.g.now):
             self.begin(I_TICK, now_ms, 1)
 
     def next_due(self):
@@ -280,9 +280,7 @@ cdef class Engine(QueueAgents):
         # Agents whose offers were taken back may serve again.
         cdef uint32_t a
         freed, self.freed = self.freed, []
-        came = [a for a in freed if self.update(a)]
-        for a in came:
-            self.serve_agent(a)
+        self.serve_agents([a for a in freed if self.update(a)])
         return 0
 
     def leave(self, int64_t now_ms, int64_t caller, int why=L_ABANDONED):
@@ -364,9 +362,10 @@ cdef class Engine(QueueAgents):
         else:
             self.line_up(c)
             self.say(W_CALLBACK, q, caller, 0, 0, self.caller[c].expires, 0)
-            self.waits(c)
+            self.appear(c)
         self.latch(q)
         self.release_freed()
+        self.serve_caller(c)
         return True
 
     cdef int caller_due(self, uint32_t c) except -1:
