@@ -131,6 +131,7 @@ class Floor:
         self._settings: dict[int, dict[str, int]] = {}
         self._busy: dict[int, int] = {}  # agents in a call or offered one: looks without evidence
         self._logged_in: set[tuple[int, int]] = set()
+        self._last: dict[int, str] = {}  # uid of an agent's latest call
         self._present: dict[int, bool] = {}
         self._comes_and_goes: set[int] = set()  # who is logged in by presence
         self.revision = -1
@@ -364,6 +365,8 @@ class Floor:
             if spot is not None:
                 spot.left, spot.caller = x, 0
                 spot.call.post(Queued(what, 0, 0, x))
+        elif what == What.CALLBACK:
+            self.spots.pop(caller, None)
         elif what == What.REFUSED:
             self._refused = x
         elif what == What.LOGGED_IN:
@@ -377,8 +380,10 @@ class Floor:
                                 "agent": agent, "attempt": attempt, "x": x, "y": y}
         if what is What.PAUSED:
             data["reason"] = self.reason(x)
-        talk = self._talking.get(agent)
-        uid = call.uid if call else talk[0].uid if talk else ""
+        _, ringing = self._attempts.get(attempt, (0, None))
+        uid = call.uid if call else ringing.uid if ringing else ""
+        if what in (What.TALK_ENDED, What.WRAP_UP):
+            uid = self._last.get(agent, "")
         event = Event(tenant=self.tenant, at_ms=at_ms, kind="queue", call=uid, data=data)
         self.history.feed(event)
         self.around.publish(event)
@@ -420,14 +425,12 @@ class Floor:
 
     def leave(self, caller: int, why: int) -> None:
         """The caller goes by itself."""
-        self.spots.pop(caller, None)
         self.engine.leave(self.now_ms(), caller, why)
         self.obey()
 
     def to_callback(self, spot: Spot, tag: int, planned_s: int | None) -> bool:
         """The caller will be called, in its turn; False when the place is lost."""
         caller, spot.caller = spot.caller, 0
-        self.spots.pop(caller, None)
         if planned_s:
             self.planned[caller] = planned_s * 1000
         done = self.engine.to_callback(self.now_ms(), caller, (planned_s or 0) * 1000, tag)
@@ -463,7 +466,7 @@ class Floor:
 
     def answered(self, attempt: int, agent: int, call: Call, side: Side) -> bool:
         """The agent has answered; False when it is too late."""
-        self._talking[agent] = call, side
+        self._talking[agent], self._last[agent] = (call, side), call.uid
         won = self.engine.answered(self.now_ms(), attempt)
         if won:
             self._until_over(agent, call, side)

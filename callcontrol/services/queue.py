@@ -82,11 +82,9 @@ class WaitInQueue(Service):
         self.side.keys = ""
         spot = self.call.place
         if isinstance(spot, Spot):
-            if spot.queue == self.id and spot.away and spot.step_in():
+            if spot.queue == self.id and spot.away:
                 self.spot = spot
-                await self.say("queue_back")
-                self.began = True
-                return self.waiting
+                return await self.back()
             spot.give_up(Leave.MOVED)
         announced = self.queue.announcements
         found = self.floor.enter(self.call, self.side, self.id, self.entry, self.call.token,
@@ -308,7 +306,9 @@ class WaitInQueue(Service):
         """Position and estimate, when they may be told."""
         announced = self.queue.announcements
         if not self.spot or not (announced.position or announced.estimate) \
-                or now - self.told_at < announced.min_gap_s:
+                or now - self.told_at < announced.min_gap_s \
+                or (self.told[0] and not repeats
+                    and now - self.quiet_since < announced.min_gap_s):
             return []
         position = self.spot.position()
         changed = position < self.told[0] if announced.only_better else position != self.told[0]
@@ -397,10 +397,11 @@ class WaitInQueue(Service):
         return await self.back()
 
     async def back(self) -> State | Go:
-        """To the place in the line."""
+        """To the place in the line; said first, for somebody may be rung from then on."""
         assert self.spot
-        if self.spot.step_in():
-            await self.say("queue_back")
+        await self.say("queue_back")
+        self.began = True
+        self.spot.step_in()
         return self.waiting
 
     async def keep(self, tag: int) -> State | Go:
