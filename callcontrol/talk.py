@@ -307,7 +307,7 @@ class Conversation:
                 await call.end(by)
             call.world.tell(call, "transferred", user=by.user, target=target)
             self.away = outcome.away
-            return None
+            return self._finished
         report(outcome.code if outcome.code >= 300 else 480, outcome.phrase or "Failed", True)
         call.world.tell(call, "transfer_failed", user=by.user, code=outcome.code)
         return await self._back_to(by, other)

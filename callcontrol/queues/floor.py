@@ -43,6 +43,8 @@ SCHEDULES_S: Final = 1.0
 SYNC_S: Final = 1.0
 #: An agent without evidence is set free when this many looks at it (one a second) found none.
 HEAL_LOOKS: Final = 2
+#: So many agents' lines are looked at when a call comes in, besides every LOOK_S.
+MAX_GLANCE: Final = 100
 #: In a menu, with the place kept.
 AWAY_S: Final = 900
 #: Calls that can be asked about by their uid after they have left.
@@ -266,6 +268,13 @@ class Floor:
             self.engine.set_line(now, agent,
                                  agent not in self._busy and self.around.busy(agent))
 
+    def _lines(self, now: int, queue: int, caller: int) -> None:
+        """Calls that began since the last look: of the caller, and of those who may be rung now."""
+        mine = {user for one, user in self._logged_in if one == queue}
+        for agent in mine & ({caller} if len(mine) > MAX_GLANCE else mine):
+            self.engine.set_line(now, agent,
+                                 agent not in self._busy and self.around.busy(agent))
+
     def _see(self, now: int, agent: int) -> None:
         """Whether the activity of somebody allows calls."""
         present = self.around.present(self.tenant, agent)
@@ -404,6 +413,7 @@ class Floor:
         view = engine.view_queue(queue, now)
         if view is None:
             return Leave.REMOVED
+        self._lines(now, queue, side.user)
         names = self.journal.names
         caller = engine.enter(
             now, queue, priority=entry.priority if entry else 0,
