@@ -133,6 +133,8 @@ class Floor:
         self._settings: dict[int, dict[str, int]] = {}
         self._busy: dict[int, int] = {}  # agents in a call or offered one: looks without evidence
         self._logged_in: set[tuple[int, int]] = set()
+        #: Who was logged out of which queue ("": paused) for missed calls, and not told yet.
+        self.missed_out: dict[int, str] = {}
         self._last: dict[int, str] = {}  # uid of an agent's latest call
         self._present: dict[int, bool] = {}
         self._comes_and_goes: set[int] = set()  # who is logged in by presence
@@ -382,6 +384,10 @@ class Floor:
             self._logged_in.add((queue, agent))
         elif what == What.LOGGED_OUT:
             self._logged_in.discard((queue, agent))
+            if x == By.MISSES:
+                self.missed_out[agent] = self.titles.get(queue, "")
+        elif what == What.PAUSED and x == 0:
+            self.missed_out[agent] = ""
 
     def _tell(self, what: What, at_ms: int, queue: int, caller: int, agent: int, attempt: int,
               x: int, y: int, call: Call | None) -> None:

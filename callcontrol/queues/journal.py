@@ -79,6 +79,7 @@ class Journal:
                 engine = Engine.load(data[_HEAD.size:_HEAD.size + size])
                 inputs = data[_HEAD.size + size:]
                 applied = engine.replay(inputs, until_ms)
+                engine.take()  # it was said and done then
             except (OSError, ValueError, struct.error) as error:
                 log.error("journal not readable", file=path.name, error=str(error))
                 continue

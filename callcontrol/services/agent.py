@@ -31,9 +31,18 @@ class AgentCode(Service):
         """Do it and say so."""
         assert self.code
         await self.call.answer(self.side)
+        await self.tell_why()
         await self.call.say(self.side, await self.do(self.code.action, self.code.first),
                             barge=False)
         return Go()
+
+    async def tell_why(self) -> None:
+        """Once, to somebody who was logged out or paused for missed calls."""
+        floor = self.desk.queues.floor(self.call.tenant)
+        queue = floor.missed_out.pop(self.side.user, None) if floor else None
+        if queue is not None:
+            await self.call.say(self.side, await self.phrase("queue_missed_out", name=queue)
+                                if queue else await self.phrase("queue_missed_pause"), barge=False)
 
     async def do(self, action: Dialled, which: str = "") -> Sequence[Path]:
         """What is to be heard of it. which: of the pause reasons, from 1."""
@@ -81,6 +90,7 @@ class AgentMenu(AgentCode):
         if not self.side.user:
             await self.say("agent_not_member", barge=False)
             return Go()
+        await self.tell_why()
         return self.choose
 
     async def choose(self) -> State | Go:
