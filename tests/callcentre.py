@@ -95,7 +95,7 @@ class Centre:
         items: list[dict[str, Any]] = []
         after = 0
         while True:
-            page = self.client.get(f"{self.base}/events?after={after}&limit=1000")["items"]
+            page = self.client.get(f"{self.base}/events", after=after, limit=1000)["items"]
             items += [one for one in page if one["kind"] == "queue"]
             if len(page) < 1000:
                 break

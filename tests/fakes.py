@@ -225,6 +225,7 @@ class FakeLeg:
         self.told: list[tuple[Any, ...]] = []
         self.ended_at = 0.0
         self.ended_by = ""
+        self.picked_up = False
         self.confirmed = not called
         self.offered = 0  # re-INVITEs of its own that wait for our answer
         self.offers_at = 0.0
@@ -365,7 +366,7 @@ class FakeLeg:
         """It answers."""
         if self.called or self.state is not State.CALLING:
             return False
-        self.state = State.UP
+        self.state, self.picked_up = State.UP, True
         return self._said(Answered(sdp(self.numbers or 96), user, device or user * 10), True)
 
     def refuse(self, code: int, decision: str = "") -> bool:
@@ -596,19 +597,19 @@ class FakeSound:
 
     # -- playing
 
-    def _hears(self, party: str, *files: Path) -> None:
+    def _hears(self, party: str, file: Path) -> None:
         now = asyncio.get_running_loop().time()
-        self.heard += [(now, party, file.name.rpartition("-")[0]) for file in files]
+        self.heard.append((now, party, file.name.rpartition("-")[0]))
 
     async def play(self, party: str, files: Sequence[Path]) -> None:
         """To the end, or to the next."""
         await self._operation("play", party)
-        self._hears(party, *files)
         seat = self.parties[party]
         self._halt(seat)
         over = seat.playing = asyncio.Event()
         try:
             for file in files:
+                self._hears(party, file)
                 try:
                     async with asyncio.timeout(length_s(file)):
                         await over.wait()

@@ -2,6 +2,8 @@
 takes."""
 
 import asyncio
+import contextlib
+import random
 import time
 from typing import Any, NamedTuple
 
@@ -34,7 +36,7 @@ async def whole_call(carrier: Carrier, number: str, *phones: Softphone, talk_s: 
         pass  # one that nobody took
     call.ring()
     call.answer()
-    await line.answered()
+    await both(line, call)
     await asyncio.sleep(talk_s)
     await line.hang_up()
     await call.ended()
@@ -505,3 +507,122 @@ async def test_the_events_of_a_call(people: People) -> None:
     why = {key: one["why"] for key, one in
            centre.explain(queue, caller=entered["caller"], at=at["offer"]).items()}
     assert why == {"101": "offered", "102": "logged_out"}
+
+
+# -- everybody does what comes to mind -----------------------------------------------------------
+
+class Crowd:
+    """Agents and callers who do things at random, by a seed."""
+
+    def __init__(self, centre: Centre, seed: int) -> None:
+        self.centre = centre
+        self.chance = random.Random(seed)
+
+    async def until(self, call: Call, seconds: float) -> None:
+        """The call's end, which comes from us when it has not by then."""
+        with contextlib.suppress(AssertionError):
+            await call.ended(seconds)
+        await call.hang_up()
+
+    async def agent(self, phone: Softphone) -> None:
+        """Takes calls, or does not."""
+        async with asyncio.TaskGroup() as calls:
+            while True:
+                calls.create_task(self.offered(await phone.incoming(60)))
+
+    async def offered(self, call: Call) -> None:
+        """Answers, refuses, or lets it ring."""
+        await asyncio.sleep(self.chance.uniform(0, 0.3))
+        if call.state != "ringing":
+            return
+        call.ring()
+        await asyncio.sleep(self.chance.uniform(0, 0.3))
+        does = self.chance.choice(("answers", "answers", "answers", "refuses", "nothing"))
+        if call.state == "ringing" and does == "answers":
+            call.answer()
+            await self.until(call, self.chance.uniform(0, 0.6))
+        elif call.state == "ringing" and does == "refuses":
+            call.refuse(self.chance.choice((486, 603, 480)))
+        else:
+            await call.ended(6)
+
+    async def caller(self, carrier: Carrier, number: str) -> None:
+        """Has so much patience."""
+        await asyncio.sleep(self.chance.uniform(0, 4))
+        line = await carrier.dial(number)
+        await line.answered()
+        await self.until(line, self.chance.uniform(0, 5))
+
+    async def supervisor(self, *agents: str) -> None:
+        """Pauses agents, logs them out, and everybody in again."""
+        for _ in range(15):
+            await asyncio.sleep(0.3)
+            agent = self.chance.choice(agents)
+            if self.chance.random() < 0.7:
+                self.centre.log_in(agent, self.chance.random() < 0.7)
+            else:
+                self.centre.pause(agent, "break")
+                await asyncio.sleep(self.chance.uniform(0, 0.5))
+                self.centre.pause(agent, "")
+
+
+def checked(told: list[dict[str, Any]]) -> None:
+    """Every offer has one outcome, every caller, too, and nobody does two things at once."""
+    offers: dict[int, int] = {}
+    here: set[int] = set()
+    at: dict[int, str] = {}
+    for one in told:
+        data = one["data"]
+        what, agent, caller = data["what"], data["agent"], data["caller"]
+        assert what != "healed", one
+        if what == "entered":
+            here.add(caller)
+        elif what == "offer":
+            assert caller in here and agent not in at, one
+            offers[data["attempt"]], at[agent] = agent, "offered"
+        elif what in ("cancel", "missed", "answered"):
+            assert offers.pop(data["attempt"]) == agent and at.pop(agent) == "offered", one
+            if what == "answered":
+                at[agent] = "talking"
+        elif what == "talk_ended":
+            assert at.pop(agent) == "talking", one
+        if what in ("answered", "left"):
+            here.remove(caller)
+    assert not offers and not here and not at, (offers, here, at)
+
+
+@scenes(seed=[1, 2, 3])
+async def test_a_crowd(people: People, seed: int) -> None:
+    """Whatever everybody does, it comes out even: no caller is lost, no agent is stuck."""
+    centre = Centre(people)
+    common: dict[str, Any] = {
+        "ring_s": 3, "max_misses": 0, "no_answer_delay_s": 0, "rejected_delay_s": 0,
+        "busy_delay_s": 1, "unreachable_delay_s": 0}
+    queues = centre.queue(name="one", strategy="parallel", parallel=2, **common), \
+        centre.queue(name="two", wrap_up_s=1, **common)
+    agents = "101", "102", "103", "104"
+    phones = [await centre.agent(extension, *queues) for extension in agents]
+    carrier = await people.carrier()
+    numbers = [centre.number(queue, 50 + i) for i, queue in enumerate(queues)]
+    crowd = Crowd(centre, seed)
+    work = [asyncio.ensure_future(crowd.agent(phone)) for phone in phones]
+    await asyncio.gather(crowd.supervisor(*agents),
+                         *(crowd.caller(carrier, numbers[i % 2]) for i in range(12)))
+    await asyncio.gather(*(call.ended() for phone in phones for call in phone.calls))
+    for task in work:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
+    for extension in agents:
+        centre.pause(extension, "break")
+        centre.pause(extension, "")
+        centre.log_in(extension)
+        await centre.is_in(extension, "free")
+    await wait_for(lambda: _even(centre), lambda: f"an end: {centre.told()[-5:]}")
+    checked(centre.told())
+    assert len(centre.told("entered")) + len(centre.told("refused")) == 12
+
+
+async def _even(centre: Centre) -> bool:
+    told = [one["data"]["what"] for one in centre.told()]
+    return told.count("answered") == told.count("talk_ended") and \
+        told.count("entered") == told.count("answered") + told.count("left")
