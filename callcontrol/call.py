@@ -52,6 +52,7 @@ from callcontrol.sofia.ua import (
     State,
 )
 from routing_core.handover import Handover, trail_bytes
+from routing_core.queue_words import Leave
 from rtp.errors import MediaError, MediaGone, MediaRefused
 
 log = structlog.get_logger()
@@ -96,6 +97,7 @@ class Call:
         self.place: Place | None = None  # in the company's queues
         self.token: tuple[int, int] | None = None  # of the first place it had there
         self.sound: Sound | None = None
+        self.cut = False  # somebody was hung up for a fault of ours
         self.moved = False  # everybody has come into another media session, unconnected
         self._inbox: deque[Event] = deque()
         self._wake: asyncio.Future[None] | None = None  # what next() waits for
@@ -298,6 +300,7 @@ class Call:
                 side.offer, side.admitted = answer, True
             except (MediaError, OfferRefused) as error:
                 log.warning("media not moved", uid=self.uid, error=str(error))
+                self.cut = True
                 await self.end(side, 503)
                 self._inbox.appendleft(SideLeft(side))
         before, self.recording = self.recording, ""
@@ -687,7 +690,7 @@ class Call:
             return
         self.closed = True
         if self.place is not None:
-            self.place.give_up()
+            self.place.give_up(Leave.LOST if self.cut else Leave.ABANDONED)
         for side in [*self._ringing.values(), *self.sides.values()]:
             side.leg.hang_up()
         self.sides.clear()

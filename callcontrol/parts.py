@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from callcontrol.sofia.ua import LegEvent, Party, State
 from routing_core.handover import Handover
+from routing_core.queue_words import Leave
 
 if TYPE_CHECKING:
     from callcontrol.call import Call
@@ -121,7 +122,7 @@ class Failed(NamedTuple):
 class Place(Protocol):
     """What a call has in the company's queues, until give_up()."""
 
-    def give_up(self, why: int = 9) -> None: ...
+    def give_up(self, why: int = Leave.ABANDONED) -> None: ...
 
 
 class Sound(Protocol):

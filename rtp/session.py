@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 import soundfile
 
 from rtp import keys, recording, sdp
+from rtp.audio import CAF
 from rtp.errors import MediaError, MediaGone, MediaRefused
 from rtp.ng import NgClient, Node, Reply
 
@@ -35,12 +36,14 @@ FOREVER: Final = 1_000_000
 WATCH_S: Final = 1.0
 #: Uptimes are whole seconds: a beginning that moved by more is another one.
 RESTARTED_S: Final = 1.5
-#: A node that has not answered the watch so often in a row is given up: 5 s with its repetitions.
+#: A node that has not answered the watch so often in a row is given up, when there is another: 5 s
+#: with its repetitions.
 MISSES: Final = 3
 #: close() waits for a command under way: longer than one with its repetitions takes.
 CLOSE_S: Final = 1.0
 #: Answers that mean that the node does not know the call, or the party, any more.
-_UNKNOWN: Final = ("unknown call-id", "no such tag exists", "to-tag not found")
+#: Having run out of ports, it forgets the whole call.
+_UNKNOWN: Final = ("unknown call-id", "no such tag exists", "to-tag not found", "ran out of ports")
 
 OnKey = Callable[[str, str, int], None]
 
@@ -203,7 +206,10 @@ class Media:
                     reply = await self.client.command(node, "statistics")
                 except MediaError:
                     self._missed[node] = self._missed.get(node, 0) + 1
-                    if self._missed[node] >= MISSES:
+                    # Slow is not gone: its calls are better off there than nowhere.
+                    if self.silent(node) and any(
+                            other is not node and other not in self._missed
+                            for other in self.client.nodes):
                         self._give_up(node)
                     continue
                 self._missed.pop(node, None)
@@ -214,6 +220,10 @@ class Media:
                         self.background(session.check())
                 self._began_s[node] = began_s
             await asyncio.sleep(WATCH_S)
+
+    def silent(self, node: Node) -> bool:
+        """Whether it has not answered the watch for several times."""
+        return self._missed.get(node, 0) >= MISSES
 
     def _on(self, node: Node) -> "list[Session]":
         return [session for session in self._sessions.values() if session.node == node]
@@ -603,8 +613,8 @@ class Session:
         with soundfile.SoundFile(file) as whole:
             whole.seek(min(from_ms * whole.samplerate // 1000, len(whole) - 1))
             samples, rate = whole.read(dtype="int16"), whole.samplerate
-        with tempfile.NamedTemporaryFile(dir=self.media.scratch, suffix=".wav") as rest:
-            soundfile.write(rest.name, samples, rate)
+        with tempfile.NamedTemporaryFile(dir=self.media.scratch, suffix=".caf") as rest:
+            soundfile.write(rest.name, samples, rate, subtype="PCM_16", **CAF)
             Path(rest.name).chmod(0o644)
             yield Path(rest.name)
 

@@ -327,7 +327,7 @@ def test_upload_listen_replace_and_remove(world: SimpleNamespace) -> None:
     samples, rate = soundfile.read(io.BytesIO(heard.content))
     assert rate == 8000 and samples.ndim == 1 and heard.headers["content-type"] == "audio/wav"
     folder = w.exchange.state / "prompts" / made["sha256"]
-    assert {path.name for path in folder.iterdir()} == {"8k.wav", "16k.wav", "48k.wav"}
+    assert {path.name for path in folder.iterdir()} == {"8k.wav", "16k.wav", "48k.caf"}
     again = upload(w, wav(2)).json()
     assert again["sha256"] == made["sha256"], "the same sound is kept once"
     other = upload(w, wav(9, 48000)).json()

@@ -100,7 +100,8 @@ def check_tone(into: Path, made: Prompt, hz: float = 1000, seconds: float = 1) -
     for name, rate in FILES.items():
         data = heard(into, name)
         info = soundfile.info(into / name)
-        assert (info.format, info.subtype) == ("WAV", "PCM_16")
+        assert (info.format, info.subtype) == (
+            "CAF" if name.endswith(".caf") else "WAV", "PCM_16")
         assert abs(len(data) / rate - made.duration_ms / 1000) < 0.002
         middle = data[len(data) // 4:-len(data) // 4]
         assert abs(strongest_hz(middle, rate) - hz) < 4
@@ -181,11 +182,11 @@ def test_nothing_folds_back_and_nothing_is_lost(tmp_path: Path) -> None:
     """300, 3 000, 5 000 and 10 000 Hz: each where the rate carries it, and nowhere else."""
     data = sum(sine(hz, 2, 48000, 0.1) for hz in (300, 3000, 5000, 10000))
     normalise(write(tmp_path / "a.wav", data, 48000, subtype="PCM_24"), tmp_path / "p")
-    reference = at_hz(heard(tmp_path / "p", "48k.wav"), 48000, 300)
+    reference = at_hz(heard(tmp_path / "p", "48k.caf"), 48000, 300)
     for name, rate, there, not_there in (
             ("8k.wav", 8000, (300, 3000), (2000, 3000 - 1000)),
             ("16k.wav", 16000, (300, 3000, 5000), (6000,)),
-            ("48k.wav", 48000, (300, 3000, 5000, 10000), (6000,))):
+            ("48k.caf", 48000, (300, 3000, 5000, 10000), (6000,))):
         sound = heard(tmp_path / "p", name)
         for hz in there:
             assert abs(at_hz(sound, rate, hz) - reference) < 0.2, (name, hz)
@@ -257,7 +258,7 @@ def test_silence_stays_silence(tmp_path: Path) -> None:
             assert not heard(tmp_path / "p", name).any()
     hiss = np.random.default_rng(3).normal(0, 0.0003, 44100)  # -70 dBFS
     normalise(write(tmp_path / "a.wav", hiss, subtype="FLOAT"), tmp_path / "p")
-    assert dbfs(heard(tmp_path / "p", "48k.wav")) < -69
+    assert dbfs(heard(tmp_path / "p", "48k.caf")) < -69
 
 
 def test_an_offset_is_removed(tmp_path: Path) -> None:
@@ -572,7 +573,8 @@ def test_a_program_gets_nothing_of_ours(tmp_path: Path, monkeypatch: pytest.Monk
 # -- files ------------------------------------------------------------------------------------
 
 def test_choose(tmp_path: Path) -> None:
-    assert choose(tmp_path) == tmp_path / "48k.wav"
+    assert choose(tmp_path / "p") == tmp_path / "p" / "48k.caf"
+    assert choose(tmp_path) == tmp_path / "48k.wav", "of an earlier version"
 
 
 def test_a_prompt_is_for_its_owner_only(tmp_path: Path) -> None:
@@ -588,14 +590,14 @@ def test_a_prompt_that_is_replaced_is_never_missing(tmp_path: Path) -> None:
     into = tmp_path / "p"
     sources = [write(tmp_path / f"{hz}.wav", sine(hz, 0.5)) for hz in (400, 900)]
     normalise(sources[0], into)
-    lengths = {(into / "48k.wav").stat().st_size}
+    lengths = {(into / "48k.caf").stat().st_size}
     missing: list[Exception] = []
     stop = threading.Event()
 
     def look() -> None:
         while not stop.is_set():
             try:
-                lengths.add(len((into / "48k.wav").read_bytes()))
+                lengths.add(len((into / "48k.caf").read_bytes()))
             except OSError as error:
                 missing.append(error)
 
@@ -713,7 +715,7 @@ def test_cadence(defaults: dict[str, Path], name: str, on_s: float, off_s: float
 
 def test_hold_music(defaults: dict[str, Path]) -> None:
     """Soft, never silent for long, no clicks where it repeats, and made for a telephone."""
-    wide = heard(defaults["hold"], "48k.wav")
+    wide = heard(defaults["hold"], "48k.caf")
     assert np.abs(wide).max() < 0.9
     assert abs(dbfs(wide) - audio.MUSIC_DBFS) < 1.5
     assert max(abs(wide[0]), abs(wide[-1])) < 1e-3
@@ -730,10 +732,10 @@ def test_hold_music(defaults: dict[str, Path]) -> None:
 
 def test_defaults_are_rendered_once(defaults: dict[str, Path]) -> None:
     directory = defaults["hold"].parent
-    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*.wav")}
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*k.*")}
     assert len(before) == 12
     assert write_defaults(directory) == defaults
-    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*.wav")} == before
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*k.*")} == before
     beep = choose(defaults["beep"])
     content = beep.read_bytes()
     beep.unlink()

@@ -267,15 +267,16 @@ class Floor:
         for agent in at_work | self._comes_and_goes:
             self._see(now, agent)
         for agent in at_work:
-            self.engine.set_line(now, agent,
-                                 agent not in self._busy and self.around.busy(agent))
+            self._glance(now, agent)
 
     def _lines(self, now: int, queue: int, caller: int) -> None:
         """Calls that began since the last look: of the caller, and of those who may be rung now."""
         mine = {user for one, user in self._logged_in if one == queue}
         for agent in mine & ({caller} if len(mine) > MAX_GLANCE else mine):
-            self.engine.set_line(now, agent,
-                                 agent not in self._busy and self.around.busy(agent))
+            self._glance(now, agent)
+
+    def _glance(self, now: int, agent: int) -> None:
+        self.engine.set_line(now, agent, agent not in self._busy and self.around.busy(agent))
 
     def _see(self, now: int, agent: int) -> None:
         """Whether the activity of somebody allows calls."""
@@ -297,6 +298,7 @@ class Floor:
         for (queue, user), row in self.members.items():
             if user == agent and row.by_presence:
                 if present:
+                    self._glance(now, agent)
                     self.engine.log_in(now, queue, agent, By.PRESENCE)
                 else:
                     self.engine.log_out(now, queue, agent, By.PRESENCE)
@@ -440,7 +442,10 @@ class Floor:
         return spot
 
     def leave(self, caller: int, why: int) -> None:
-        """The caller goes by itself."""
+        """The caller goes by itself, or is cut off by a fault of ours and may come back."""
+        view = self.engine.view_caller(caller, self.now_ms())
+        if view is not None and why == Leave.LOST:
+            self._may_return(view, self.now_ms())
         self.engine.leave(self.now_ms(), caller, why)
         self.obey()
 
@@ -541,6 +546,7 @@ class Floor:
         try:
             if what == "log_in":
                 self._see(now, user)
+                self._glance(now, user)
                 results = {engine.log_in(now, queue, user, by) for queue in wanted}
                 return (409, "all agent licences are in use") \
                     if Login.NO_LICENCE in results else (0, "")

@@ -184,7 +184,7 @@ class WaitInQueue(Service):
     async def left(self) -> Go:
         """The caller has hung up while telephones rang."""
         if self.spot:
-            self.spot.give_up()
+            self.spot.give_up(Leave.LOST if self.call.cut else Leave.ABANDONED)
         await self.hush()
         return Go()
 
@@ -259,7 +259,7 @@ class WaitInQueue(Service):
         call = self.call
         outcome = await call.arrived(self.side, ring.side, said)
         if isinstance(outcome, Failed):
-            self.missed(ring, Cause.UNREACHABLE)
+            self.floor.declined(ring.attempt)  # a fault of the media is not the agent's
             await self.music()
             return None
         outcome.user, outcome.functions = outcome.user or ring.agent, True
@@ -399,7 +399,8 @@ class WaitInQueue(Service):
     async def back(self) -> State | Go:
         """To the place in the line; said first, for somebody may be rung from then on."""
         assert self.spot
-        await self.say("queue_back")
+        if self.spot.left is None:
+            await self.say("queue_back")
         self.began = True
         self.spot.step_in()
         return self.waiting
