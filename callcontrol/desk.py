@@ -333,6 +333,18 @@ class Desk:
         return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)) \
             if phonenumbers.is_possible_number(found) else ""
 
+    def national(self, tenant: int, number: str) -> str:
+        """A number as people of that company's country dial it."""
+        try:
+            found = phonenumbers.parse(number, None)
+        except phonenumbers.NumberParseException:
+            return number
+        if phonenumbers.region_code_for_country_code(found.country_code or 0) \
+                != self.tenant(tenant).country:
+            return number
+        return "".join(one for one in phonenumbers.format_number(
+            found, phonenumbers.PhoneNumberFormat.NATIONAL) if one.isdecimal())
+
     def presence(self, user: int) -> tuple[str, datetime | None]:
         """(name of the activity in force, "" when available; its end, local)"""
         activity, until = self.live.presence(user)

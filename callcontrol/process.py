@@ -90,8 +90,8 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
             log.info("call control", index=index, port=agent.port)
             await stop.wait()
         live.set_control(index, born_ms, 0)
+        await queues.stop()  # first: calls that end now are cut off, and may come back
         await desk.stop()
-        await queues.stop()
         await agent.stop()
         for job in jobs:
             job.cancel()

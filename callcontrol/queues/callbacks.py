@@ -4,7 +4,7 @@ from typing import Any
 
 from callcontrol.call import Call, Failed, Side
 from callcontrol.desk import Desk
-from callcontrol.parts import Event, Queued
+from callcontrol.parts import Event, Queued, SideLeft
 from callcontrol.queues.floor import Floor, cause_of, order_of_tag
 from callcontrol.talk import Conversation
 from routing_core.codes import Reason
@@ -58,9 +58,10 @@ class Callback:
             return
         number = self.order.partition(":")[2]
         key = await call.ask(side, await self.desk.phrase(
-            call, "queue_callback_whisper", name=floor.titles[self.queue], number=number), 1,
-            first_s=CHOOSE_S, ends="")
+            call, "queue_callback_whisper", name=floor.titles[self.queue],
+            number=self.desk.national(call.tenant, number)), 1, first_s=CHOOSE_S, ends="")
         if key != ACCEPT or not floor.answered(self.attempt, self.agent, call, side):
+            await call.say(side, await self.desk.phrase(call, "goodbye"), barge=False)
             return
         side.functions = True
         outcome = await call.dial(side, self.order, by=side,
@@ -84,17 +85,30 @@ class Callback:
         if isinstance(side, Failed) or key != ACCEPT:
             floor.callback_done(self.caller, False)
             return
-        outcome = await call.dial(side, floor.telephones(self.queue, self.agent),
-                                  timeout_s=float(self.desk.user(self.agent).ring_s))
-        if isinstance(outcome, Failed):
+        outcome: Side | Failed = Failed(487, "called off")
+        if floor.rings(self.attempt):
+            outcome = await call.dial(
+                side, floor.telephones(self.queue, self.agent), watch=self._watch,
+                timeout_s=float(self.desk.user(self.agent).ring_s))
+        if isinstance(outcome, Side):
+            outcome.functions = True
+            if floor.answered(self.attempt, self.agent, call, outcome):
+                floor.callback_done(self.caller, True)
+                await Conversation(call, self.desk).run()
+                return
+            await call.end(outcome)
+        elif outcome.code != 487:
             self._missed(outcome)
-            if side.label in call.sides:
-                await call.say(side, await self.desk.phrase(call, "queue_no_agents"), barge=False)
-            return
-        outcome.functions = True
-        if floor.answered(self.attempt, self.agent, call, outcome):
-            floor.callback_done(self.caller, True)
-            await Conversation(call, self.desk).run()
+        if side.label in call.sides:
+            await call.say(side, await self.desk.phrase(call, "queue_no_agents"), barge=False)
+
+    async def _watch(self, event: Event) -> Failed | None:
+        """While the agent's telephone rings."""
+        if self._called_off(event):
+            return Failed(487, "called off")
+        if not isinstance(event, SideLeft):
+            await self.call.unexpected(event)
+        return None
 
     def _missed(self, failed: Failed) -> None:
         reason = Reason(failed.handover.reason) if failed.handover else Reason.NONE

@@ -125,11 +125,12 @@ class Floor:
         self.members: dict[tuple[int, int], QueueMember] = {}
         self.spots: dict[int, Spot] = {}
         self.callers: dict[str, int] = {}  # by the uid of their call, the newest last
-        self.planned: dict[int, int] = {}
+        self.planned = journal.names.planned
         self._attempts: dict[int, tuple[int, Call]] = {}  # (agent, whose call rings it)
         self._refused = 0
+        self._closed = False
         self._talking: dict[int, tuple[Call, Side]] = {}
-        self._returning: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._returning = journal.names.returning
         self._settings: dict[int, dict[str, int]] = {}
         self._busy: dict[int, int] = {}  # agents in a call or offered one: looks without evidence
         self._logged_in: set[tuple[int, int]] = set()
@@ -166,6 +167,11 @@ class Floor:
                 engine.leave(now, caller, Leave.LOST)
             elif view.state == STATES.index("talking"):
                 engine.callback_done(now, caller, False)
+        for caller in set(self.planned) - set(engine.everybody()):
+            del self.planned[caller]
+        for key in [key for key, (*_, until) in self._returning.items() if until < now]:
+            del self._returning[key]
+        self.journal.keep_names()
         for agent in engine.agents():
             engine.heal(now, agent)
             found = engine.view_agent(agent)
@@ -180,7 +186,7 @@ class Floor:
     def _may_return(self, view: CallerView, now: int) -> None:
         queue = self.queues.get(view.queue)
         if queue and view.tag:
-            self._returning[view.queue, view.tag] = (
+            self._returning[f"{view.queue} {view.tag}"] = (
                 view.arrived_ms, view.sequence, now + queue.return_s * 1000)
 
     def configure(self) -> None:
@@ -233,7 +239,7 @@ class Floor:
             while True:
                 now = self.around.now()
                 due = self.engine.next_due() / 1000
-                wait = LOOK_S if not due else min(max(due - now, 0), LOOK_S)
+                wait = LOOK_S if not due else min(max(due - now, 0) + 0.001, LOOK_S)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._wake.wait()
@@ -339,6 +345,10 @@ class Floor:
 
     def obey(self) -> None:
         """After every input: the journal, then what the engine says."""
+        if self._closed:
+            self.engine.take_journal()
+            self.engine.take()
+            return
         self.journal.write(self.engine.take_journal())
         for said in self.engine.take():
             self._obey(*said)
@@ -415,7 +425,7 @@ class Floor:
             self.refresh()
         now, tag, engine = self.now_ms(), tag_of(side), self.engine
         self._schedules(now)
-        back = self._returning.pop((queue, tag), None) if tag else None
+        back = self._returning.pop(f"{queue} {tag}", None) if tag else None
         if token is None and back is not None and back[2] >= now:
             token = back[:2]
         view = engine.view_queue(queue, now)
@@ -454,6 +464,7 @@ class Floor:
         caller, spot.caller = spot.caller, 0
         if planned_s:
             self.planned[caller] = planned_s * 1000
+            self.journal.keep_names()
         done = self.engine.to_callback(self.now_ms(), caller, (planned_s or 0) * 1000, tag)
         self.obey()
         self.journal.sync()
@@ -522,6 +533,10 @@ class Floor:
         """The agent does not want to make this callback."""
         self.engine.declined(self.now_ms(), attempt)
         self.obey()
+
+    def rings(self, attempt: int) -> bool:
+        """Whether the agent is still wanted."""
+        return attempt in self._attempts
 
     def callback_done(self, caller: int, reached: bool) -> None:
         """The customer was called."""
@@ -606,8 +621,9 @@ class Floor:
         return talk[0].uid if talk else ""
 
     def close(self) -> None:
-        """Give the queues to whoever comes next."""
+        """Give the queues to whoever comes next. What is said later is nobody's business."""
         self.obey()
+        self._closed = True
         self.journal.sync()
         self.journal.keep_history(self.history.dump())
         self.journal.close()

@@ -29,11 +29,14 @@ KEPT_MS: Final = 35 * 86_400_000
 
 
 class Names(msgspec.Struct):
-    """Numbers that were given to names, never to be given to others: the journal has the numbers.
-    reasons: of pauses, from 1; skills: by queue, from 0."""
+    """What the engine does not know of its numbers. reasons: of pauses, from 1, and skills, by
+    queue, from 0: given once, never to others; planned: Unix ms by caller; returning: who was cut
+    off, by "queue tag": (arrived, sequence, until)."""
 
     reasons: list[str] = []
     skills: dict[str, list[str]] = {}
+    planned: dict[int, int] = {}
+    returning: dict[str, tuple[int, int, int]] = {}
 
 
 class Journal:

@@ -30,11 +30,12 @@ class Queues:
         self.around = Exchange(desk, state)
         self._floors: dict[int, Floor] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._stopped = False
 
     def floor(self, tenant: int) -> Floor | None:
         """The company's queues; None when another process has them."""
         found = self._floors.get(tenant)
-        if found is not None:
+        if found is not None or self._stopped:
             return found
         journal = Journal(self._folder / str(tenant))
         if not self._desk.own(tenant) or not journal.open():
@@ -100,7 +101,8 @@ class Queues:
         return handover.preferred(tenant, at_work)[:1] == [desk.index]
 
     async def stop(self) -> None:
-        """Give everything up."""
+        """Give everything up: whatever the calls do from now on, the queues stay as they are."""
+        self._stopped = True
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

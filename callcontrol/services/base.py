@@ -59,6 +59,9 @@ class Desk(Office, Protocol):
     def e164(self, tenant: int, digits: str) -> str:
         """A number as it is keyed in that company's country; "" when it is none."""
 
+    def national(self, tenant: int, number: str) -> str:
+        """A number as people of that company's country dial it."""
+
     def call_back(self, call: Call, side: Side, user: int) -> None:
         """Call both when the user is free."""
 

@@ -331,7 +331,8 @@ class WaitInQueue(Service):
         if callback is None or not self.spot or \
                 now - self.offered_at < self.queue.announcements.interval_s:
             return []
-        waited = self.desk.now() - self.call.began
+        arrived_ms = self.call.token[0] if self.call.token else self.desk.now() * 1000
+        waited = self.desk.now() - arrived_ms / 1000
         long = callback.after_s is not None and waited >= callback.after_s
         if not long and callback.estimate_s is not None:
             long = self.spot.estimate()[1] >= callback.estimate_s
@@ -380,7 +381,8 @@ class WaitInQueue(Service):
         for _ in range(TRIES):
             if number:
                 key = await self.call.ask(self.side, await self.phrase(
-                    "queue_callback_confirm_number", number=number), 1, ends="")
+                    "queue_callback_confirm_number",
+                    number=self.desk.national(self.call.tenant, number)), 1, ends="")
                 if key == "1":
                     return await self.keep(tag_of(Side(self.side.leg, "", number=number)))
                 number = ""
@@ -391,7 +393,8 @@ class WaitInQueue(Service):
             number = self.desk.e164(self.call.tenant, digits) if len(digits) >= LEAST_DIGITS else ""
         if number:
             key = await self.call.ask(self.side, await self.phrase(
-                "queue_callback_confirm_number", number=number), 1, ends="")
+                "queue_callback_confirm_number",
+                    number=self.desk.national(self.call.tenant, number)), 1, ends="")
             if key == "1":
                 return await self.keep(tag_of(Side(self.side.leg, "", number=number)))
         return await self.back()
