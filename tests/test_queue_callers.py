@@ -27,6 +27,16 @@ CALLERS = [f"+4670111230{i}" for i in range(10)]
 VOICES = [700, 900, 1100, 1300]
 MUSIC = 2000
 
+
+def confirmation(number: str) -> str:
+    """What is said of a number that is to be called, as people of that country dial it."""
+    return phrase("queue_callback_confirm_number", number="0" + number.removeprefix("+46"))
+
+
+def whisper(number: str) -> str:
+    """What the agent hears of it."""
+    return phrase("queue_callback_whisper", name="queue", number="0" + number.removeprefix("+46"))
+
 #: What is played of several at once, and with what.
 Scene = tuple[Any, ...]
 
@@ -290,7 +300,7 @@ async def a_caller_hangs_up(people: People, where: str) -> None:
     elif where == "callback":
         await centre.waiting(queue, 1)
         line.press("9")
-        await says(line, phrase("queue_callback_confirm_number", number=CALLERS[0]), first_s=1)
+        await says(line, confirmation(CALLERS[0]), first_s=1)
     elif where == "ringing":
         centre.pause("101", "")
         call = await incoming(anna)
@@ -429,7 +439,7 @@ async def order(centre: Centre, queue: int, line: Call) -> dict[str, Any]:
 
 async def reached(agent: Call, carrier: Carrier, number: str) -> Call:
     """The agent hears who it is and accepts; the customer is called and answers."""
-    await says(agent, phrase("queue_callback_whisper", name="queue", number=number), first_s=2)
+    await says(agent, whisper(number), first_s=2)
     agent.press("1")
     customer = await incoming(carrier)
     assert customer.invite
@@ -445,7 +455,7 @@ async def a_callback_keeps_the_place(people: People) -> None:
     centre, carrier = Centre(people), await people.carrier()
     anna, queue, (first, second, third) = await line_of(centre, carrier, 3, callback=CALLBACK)
     second.press("9")
-    await says(second, phrase("queue_callback_confirm_number", number=CALLERS[1]), first_s=5)
+    await says(second, confirmation(CALLERS[1]), first_s=5)
     second.press("1")
     await says(second, phrase("queue_callback_saved"), first_s=2)
     await second.ended()
@@ -456,7 +466,7 @@ async def a_callback_keeps_the_place(people: People) -> None:
     centre.pause("101", "")
     await serve(anna, first, VOICES[0])
     call = await take(anna)
-    await says(call, phrase("queue_callback_whisper", name="queue", number=CALLERS[1]),
+    await says(call, whisper(CALLERS[1]),
                first_s=6)
     customer = await reached(call, carrier, CALLERS[1])
     assert centre.state("101")["state"] == "talking"
@@ -477,7 +487,7 @@ async def an_agent_declines_a_callback(people: People) -> None:
     await order(centre, queue, line)
     centre.pause("101", "")
     call = await take(anna)
-    await says(call, phrase("queue_callback_whisper", name="queue", number=CALLERS[0]), first_s=2)
+    await says(call, whisper(CALLERS[0]), first_s=2)
     call.press("2")
     await call.ended()
     assert [one["tries"] for one in centre.callbacks(queue)] == [0]
@@ -496,7 +506,7 @@ async def the_customer_does_not_answer(people: People) -> None:
     await order(centre, queue, line)
     centre.pause("101", "")
     call = await take(anna)
-    await says(call, phrase("queue_callback_whisper", name="queue", number=CALLERS[0]), first_s=2)
+    await says(call, whisper(CALLERS[0]), first_s=2)
     call.press("1")
     (await incoming(carrier)).refuse(486)
     await says(call, phrase("transfer_failed"))
@@ -518,7 +528,7 @@ async def another_number_is_keyed_in(people: People, right: bool) -> None:
     await says(line, phrase("queue_callback_ask_number"), first_s=1)
     if right:
         line.press("0701234999#")
-        await says(line, phrase("queue_callback_confirm_number", number="+46701234999"),
+        await says(line, confirmation("+46701234999"),
                    first_s=5)
         line.press("1")
         await says(line, phrase("queue_callback_saved"), first_s=1)
