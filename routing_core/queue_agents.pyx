@@ -25,7 +25,7 @@ SETTINGS = (
     "timed_ms", "grace_ms", "leave_at_close", "length_high", "length_low", "wait_high_ms",
     "wait_low_ms", "estimate_high_ms", "estimate_low_ms", "dwell_ms", "tier1_ms", "tier2_ms",
     "tier3_ms", "max_waiting", "callback_tries", "callback_gap_ms", "callback_life_ms",
-    "min_samples", "hit_permille")
+    "min_samples", "hit_permille", "pauses_present")
 _PLACES = {name: i for i, name in enumerate(SETTINGS)}
 _DEFAULTS = {"strategy": S_LONGEST_IDLE, "parallel": 1, "ring_ms": 20000, "dwell_ms": 1000,
              "max_waiting": 1000, "callback_tries": 3, "callback_gap_ms": 900000,
@@ -107,6 +107,10 @@ cdef class QueueAgents(QueueViews):
             if self.member[m].in_free:
                 self.take_out(m)
                 self.put_in(m)
+            m = self.member[m].next_of_queue
+        m = self.queue[q].first_member
+        while m:
+            self.refresh(self.member[m].agent)
             m = self.member[m].next_of_queue
         self.reopen_tiers(q)
         self.latch(q)
@@ -487,18 +491,19 @@ cdef class QueueAgents(QueueViews):
         cdef bint there = agent.present and agent.n_logins > 0
         cdef bint ready = there and agent.state == A_FREE and not agent.pause \
             and agent.reachable and not agent.line_busy
-        cdef bint counts = there and (not agent.pause or (agent.pause > 1 and
-                                      self.g.pause_counts >> (agent.pause - 1) & 1))
         cdef uint32_t share = <uint32_t>(SHARE_UNIT // agent.n_logins) \
             if there and not agent.pause else 0
         cdef uint32_t m = agent.first_member, q, mine
         cdef bint came = False
+        cdef int64_t pauses
         while m:
             q = self.member[m].queue
+            pauses = self.g.pause_counts | self.queue[q].set[PAUSES_PRESENT]
             mine = share if self.member[m].logged_in else 0
             self.queue[q].share += <int64_t>mine - self.member[m].share
             self.member[m].share = mine
-            mine = counts and self.member[m].logged_in
+            mine = self.member[m].logged_in and there and (not agent.pause or (
+                agent.pause > 1 and pauses >> (agent.pause - 1) & 1))
             if mine != self.member[m].staff:
                 self.member[m].staff = mine
                 self.queue[q].staffed += 1 if mine else -1

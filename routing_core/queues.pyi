@@ -56,6 +56,7 @@ SETTINGS: tuple[str, ...]
 #   length_high length_low wait_high_ms wait_low_ms estimate_high_ms estimate_low_ms dwell_ms
 #   tier1_ms tier2_ms tier3_ms max_waiting
 #   callback_tries callback_gap_ms callback_life_ms min_samples hit_permille
+#   pauses_present (bits of the pause reasons that count as being there)
 #: strategy: these numbers
 STRATEGIES: dict[str, int]   # longest_idle 1, fair 2, skill 3, random 4, sequential 5, parallel 6
 #: Window of the fair strategy: this many buckets of that length.
@@ -87,7 +88,7 @@ class Engine:
     def set_licences(self, now_ms: int, licences: int) -> None:
         """How many agents may be logged in; -1: any number. Nobody is thrown out."""
     def set_pause_counts(self, now_ms: int, reasons: int) -> None:
-        """Bits of the pause reasons that count as being there (no-agents rule)."""
+        """Bits of the pause reasons that count as being there in every queue (no-agents rule)."""
 
     # -- agents ---------------------------------------------------------------------------------
     def log_in(self, now_ms: int, queue: int, agent: int, by: int = 1) -> Login: ...

@@ -220,6 +220,7 @@ class FakeLeg:
         self.state = State.CALLING
         self.on: Callable[[LegEvent], None] = _deaf
         self.at_end: Callable[[], None] | None = None
+        self.gone = True
         self.dialog = Dialog(f"call{self.number}", "us", "them")
         self.numbers = _numbers(offer)
         self.told: list[tuple[Any, ...]] = []

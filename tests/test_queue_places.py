@@ -331,3 +331,24 @@ def test_whatever_is_removed_is_gone() -> None:
     assert counts["callers"] == counts["attempts"] == counts["members"] == 0
     watched.set_queue(T + 11 * S, 1, grace_ms=MINUTE)
     assert watched.enter(T + 12 * S, 1, force=True) not in (0, first, second, third)
+
+
+def test_each_queue_counts_its_own_pauses() -> None:
+    """Of one agent in two queues, also when the setting changes during the pause."""
+    engine = Engine(1)
+    engine.set_queue(T, 1, pauses_present=1 << 2)
+    engine.set_queue(T, 2)
+    for queue in (1, 2):
+        engine.set_member(T, queue, A)
+        engine.log_in(T, queue, A)
+    engine.pause(T + S, A, 2)
+
+    def staffed() -> list[bool]:
+        views = [engine.view_queue(queue, T + S) for queue in (1, 2)]
+        return [view.staffed for view in views if view]
+
+    assert staffed() == [True, False]
+    engine.set_queue(T + S, 2, pauses_present=1 << 2 | 1 << 3)
+    assert staffed() == [True, True]
+    engine.set_queue(T + S, 1, pauses_present=0)
+    assert staffed() == [False, True]

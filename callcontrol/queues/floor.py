@@ -20,7 +20,7 @@ from callcontrol.queues.settings import (
     settings_of,
 )
 from callcontrol.queues.surroundings import Surroundings
-from callcontrol.sofia.ua import State
+from callcontrol.sofia.ua import Party, State
 from routing_core.codes import Reason
 from routing_core.queue_words import (
     AgentState,
@@ -33,7 +33,7 @@ from routing_core.queue_words import (
     What,
 )
 from routing_core.queues import Engine
-from store.model import Event, Queue, QueueEntry, QueueMember, Tenant
+from store.model import Event, Queue, QueueEntry, QueueMember
 
 log = structlog.get_logger()
 
@@ -47,6 +47,8 @@ HEAL_LOOKS: Final = 2
 MAX_GLANCE: Final = 100
 #: In a menu, with the place kept.
 AWAY_S: Final = 900
+#: A telephone that answers no CANCEL is not waited for for longer than this, so often looked at.
+QUIET_S, QUIET_LOOKS = 0.01, 50
 #: Calls that can be asked about by their uid after they have left.
 MAX_KNOWN: Final = 10_000
 _OUTSIDE, _INSIDE = 1 << 60, 1 << 61
@@ -136,6 +138,7 @@ class Floor:
         self._logged_in: set[tuple[int, int]] = set()
         #: Who was logged out of which queue ("": paused) for missed calls, and not told yet.
         self.missed_out: dict[int, str] = {}
+        self._rung: dict[int, Party] = {}
         self._last: dict[int, str] = {}  # uid of an agent's latest call
         self._present: dict[int, bool] = {}
         self._comes_and_goes: set[int] = set()  # who is logged in by presence
@@ -200,7 +203,7 @@ class Floor:
             engine.remove_queue(now, id_)
             self._settings.pop(id_, None)
         for id_, queue in self.queues.items():
-            settings = settings_of(queue)
+            settings = settings_of(queue, names)
             if self._settings.get(id_) != settings:
                 engine.set_queue(now, id_, **settings)
                 self._settings[id_] = settings
@@ -218,18 +221,8 @@ class Floor:
         self._comes_and_goes = {user for (_, user), row in members.items() if row.by_presence}
         tenant = self.around.tenant(self.tenant)
         engine.set_licences(now, -1 if tenant.agent_licences is None else tenant.agent_licences)
-        engine.set_pause_counts(now, self._counting(tenant))
         if before != (names.reasons, {q: len(skills) for q, skills in names.skills.items()}):
             self.journal.keep_names()
-
-    def _counting(self, tenant: Tenant) -> int:
-        """Bits of the pauses that any queue counts as being there."""
-        mask = 0
-        for queue in self.queues.values():
-            for reason in queue.overflow.pauses_present:
-                if reason in tenant.pause_reasons:
-                    mask |= 1 << number_of_reason(self.journal.names, reason)
-        return mask
 
     # -- time and what is seen ----------------------------------------------------------------
 
@@ -542,6 +535,19 @@ class Floor:
         """The customer was called."""
         self.engine.callback_done(self.now_ms(), caller, reached)
         self.obey()
+
+    async def quiet(self, agent: int) -> None:
+        """Until the agent's telephones have heard that they need not ring for somebody else any
+        more: the next INVITE could overtake that."""
+        for _ in range(QUIET_LOOKS):
+            leg = self._rung.get(agent)
+            if leg is None or leg.gone or leg.state is not State.OVER:
+                return
+            await asyncio.sleep(QUIET_S)
+
+    def ringing(self, agent: int, leg: Party) -> None:
+        """This is what rings there now."""
+        self._rung[agent] = leg
 
     def telephones(self, queue: int, agent: int) -> str:
         """An order for those of the agent that ring for the queue."""

@@ -15,8 +15,8 @@ _FIELDS = {
 }
 
 
-def settings_of(queue: Queue) -> dict[str, int]:
-    """For Engine.set_queue()."""
+def settings_of(queue: Queue, names: Names) -> dict[str, int]:
+    """For Engine.set_queue(). names: may get new ones."""
     flow, callback = queue.overflow, queue.callback
     found = {
         "strategy": STRATEGIES[queue.strategy], "parallel": queue.parallel,
@@ -30,6 +30,8 @@ def settings_of(queue: Queue) -> dict[str, int]:
         "timed_ms": (flow.timed_s or 0) * 1000, "grace_ms": flow.grace_s * 1000,
         "leave_at_close": int(flow.leave_at_close), "dwell_ms": flow.dwell_s * 1000,
         "max_waiting": queue.max_waiting,
+        "pauses_present": sum(1 << number_of_reason(names, reason)
+                              for reason in set(flow.pauses_present)),
     }
     for name, marks, factor in (("length", flow.rush_length, 1), ("wait", flow.rush_wait_s, 1000),
                                 ("estimate", flow.rush_estimate_s, 1000)):

@@ -226,12 +226,14 @@ class WaitInQueue(Service):
     async def ring(self, event: Queued) -> None:
         """An agent's telephones, as far as they ring for this queue (Q10)."""
         assert self.floor
+        await self.floor.quiet(event.agent)
         try:
             new = await self.call.ring(self.floor.telephones(self.id, event.agent), side=self.side)
         except MediaError as error:
             log.warning("agent not rung", uid=self.call.uid, error=str(error))
             self.floor.declined(event.attempt)
             return
+        self.floor.ringing(event.agent, new.leg)
         self.rings[new.label] = Ring(event.attempt, event.agent, new,
                                      self.now_s() + event.value / 1000)
 

@@ -124,6 +124,7 @@ class Party(Protocol):
     on: Callable[[LegEvent], None]
     state: State
     at_end: Callable[[], None] | None  # once, when it is over, whoever ended it
+    gone: bool  # over for the other side, too: it has answered our CANCEL or BYE
 
     def ring(self, sdp: str | None = None) -> None: ...
     def answer(self, sdp: str) -> None: ...
@@ -153,6 +154,7 @@ class Leg:
         self._reply: asyncio.Future[Record] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.at_end: Callable[[], None] | None = None
+        self.gone = False
 
     def __repr__(self) -> str:
         return f"Leg({self.number}, {self.state.name})"
@@ -425,6 +427,7 @@ class UserAgent:
 
     def forget(self, leg: Leg) -> None:
         """The leg is over for the stack too."""
+        leg.gone = True
         if self._legs.pop(leg.number, None) is not None:
             self._dialogs.pop(leg.dialog, None)
             self.stack.destroy(leg.number)
