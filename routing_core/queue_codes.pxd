@@ -1,4 +1,5 @@
-"""Numbers of the queue engine's language; queue_codes.pyi says what each means."""
+"""Numbers of the queue engine's language; queue_words.py says what each means
+(tests/test_queue_places.py holds one against the other)."""
 
 cdef enum:
     W_ENTERED = 1, W_REFUSED, W_OFFER, W_CANCEL, W_ANSWERED, W_MISSED, W_LEFT, W_LOGGED_IN,

@@ -362,3 +362,27 @@ async def test_odd_answers_of_an_agents_telephone(people: People, how: str) -> N
     await both(line, call)
     await line.hang_up()
     await call.ended()
+
+
+@scene
+async def test_the_caller_camps_on_a_busy_colleague(people: People) -> None:
+    """The agent is done with the call; the caller comes to the colleague when that line is free."""
+    centre = Centre(people)
+    queue = centre.queue(wrap_up_s=30)
+    anna = await centre.agent("101", queue)
+    cia = await people.phone("103", functions=False, call_waiting=False)
+    dan = await people.phone("104", functions=False)
+    carrier = await people.carrier()
+    busy, also = await people.talk(dan, cia)
+    line, call = await centre.served(centre.number(queue), anna, carrier)
+    call.press("*#*7103#")
+    await music(line)
+    await call.ended()
+    await centre.is_in("101", "wrap_up")
+    await busy.hang_up()
+    await also.ended()
+    third = await take(cia)
+    await both(line, third)
+    await third.hang_up()
+    await line.ended()
+    assert talks(centre) == [("answered", "101"), ("talk_ended", "101"), ("wrap_up", "101")]

@@ -1,5 +1,9 @@
 """Rules of docs/queues.md about places, callbacks, licences, explanations, estimates, journals."""
 
+import re
+from enum import IntEnum
+from pathlib import Path
+
 import pytest
 
 from routing_core.queues import (
@@ -352,3 +356,17 @@ def test_each_queue_counts_its_own_pauses() -> None:
     assert staffed() == [True, True]
     engine.set_queue(T + S, 1, pauses_present=0)
     assert staffed() == [False, True]
+
+
+@pytest.mark.parametrize("letter, words", [
+    ("W", What), ("L", Leave), ("C", Cause), ("Y", Why), ("B", By), ("A", AgentState), ("K", Skip),
+], ids=lambda value: value if isinstance(value, str) else value.__name__)
+def test_the_compiled_numbers_are_the_words(letter: str, words: type[IntEnum]) -> None:
+    """queue_codes.pxd against queue_words.py: the same names in the same order."""
+    page = (Path(__file__).parent.parent / "routing_core" / "queue_codes.pxd").read_text()
+    first, names = next(
+        (int(found[2] or 0), re.findall(rf"\b{letter}_(\w+)", found[0]))
+        for found in re.finditer(r"cdef enum:\n    (\w)_\w+(?: = (\d+))?(?:.|\n    )*", page)
+        if found[1] == letter)
+    assert {name: first + i for i, name in enumerate(names)} == {
+        word.name: word.value for word in words}

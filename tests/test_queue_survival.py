@@ -1,11 +1,16 @@
 """What a process that has a company's queues leaves behind when it ends, in virtual time."""
 
 import asyncio
+import errno
+import os
+from pathlib import Path
 
 import pytest
 
+from callcontrol.queues.journal import Journal
 from callcontrol.sofia.ua import State
 from routing_core.queue_words import What
+from routing_core.queues import Engine
 from store.model import Queue
 from tests.queue_stage import ANSWERS, BY_KEY, LATER, Centre, callbacks, order, scene
 
@@ -108,3 +113,26 @@ async def test_names_keep_their_numbers(centre: Centre) -> None:
     view = centre.own.engine.view_agent(1)
     assert view and centre.own.reason(view.reason) == "training"
     assert centre.own.journal.names.reasons == ["training", "yoga"]
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inputs wait for room, in order, also when only a part of them could be written."""
+    journal, engine = Journal(tmp_path), Engine(1)
+    assert journal.open()
+    journal.begin(engine, 1000)
+    engine.set_queue(1000, 1)
+    inputs, write, full = engine.take_journal(), os.write, [True]
+
+    def halves(file: int, data: bytes) -> int:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "full")
+        return write(file, data[:max(len(data) // 2, 1)])
+
+    monkeypatch.setattr(os, "write", halves)
+    journal.write(inputs)
+    full[0] = False
+    engine.set_member(2000, 1, 7)
+    journal.write(engine.take_journal())
+    monkeypatch.undo()
+    journal.close()
+    assert Journal(tmp_path).restore(2).dump() == engine.dump()

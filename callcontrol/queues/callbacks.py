@@ -11,7 +11,8 @@ from routing_core.codes import Reason
 from routing_core.queue_words import What
 from store.model import QueueCallback
 
-ACCEPT, DECLINE = "1", "2"
+#: Anything else declines.
+ACCEPT = "1"
 CHOOSE_S = 8.0
 
 

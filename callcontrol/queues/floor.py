@@ -359,7 +359,7 @@ class Floor:
             if call is not None:
                 self._attempts[attempt] = agent, call
                 call.post(Queued(what, attempt, agent, x))
-            else:
+            elif self._is_callback(caller):
                 made = self.around.call_back(self, queue, caller, attempt, agent)
                 self._attempts[attempt] = agent, made
         elif what in (What.CANCEL, What.MISSED):
@@ -394,6 +394,11 @@ class Floor:
         elif what == What.PAUSED and x == 0:
             self.missed_out[agent] = ""
 
+    def _is_callback(self, caller: int) -> bool:
+        """And not somebody of an earlier process, who has left by now."""
+        view = self.engine.view_caller(caller, self.now_ms())
+        return view is not None and not view.live
+
     def _tell(self, what: What, at_ms: int, queue: int, caller: int, agent: int, attempt: int,
               x: int, y: int, call: Call | None) -> None:
         data: dict[str, Any] = {"what": what.name.lower(), "queue": queue, "caller": caller,
@@ -418,7 +423,7 @@ class Floor:
             self.refresh()
         now, tag, engine = self.now_ms(), tag_of(side), self.engine
         self._schedules(now)
-        back = self._returning.pop(f"{queue} {tag}", None) if tag else None
+        back = self._returning.get(f"{queue} {tag}") if tag else None
         if token is None and back is not None and back[2] >= now:
             token = back[:2]
         view = engine.view_queue(queue, now)
@@ -437,6 +442,7 @@ class Floor:
         if not caller:
             self.obey()
             return Leave(self._refused)
+        self._returning.pop(f"{queue} {tag}", None)
         self.spots[caller] = spot = Spot(self, call, queue, caller)
         self.callers[call.uid] = caller
         if len(self.callers) > MAX_KNOWN:

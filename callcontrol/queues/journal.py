@@ -49,6 +49,7 @@ class Journal:
         self._began_ms = 0
         self._size = 0
         self._dirty = False
+        self._waiting = b""
         self.names = Names()
 
     def open(self) -> bool:
@@ -105,15 +106,26 @@ class Journal:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._began_ms, self._size = file, now_ms, len(dump)
+        self._waiting = b""  # it is in the dump
         for ms, old in self.files():
             if ms < now_ms - KEPT_MS:
                 old.unlink(missing_ok=True)
 
     def write(self, inputs: bytes) -> None:
-        """Append; with the operating system when this returns."""
-        if inputs:
-            os.write(self._file, inputs)
-            self._size += len(inputs)
+        """Append; with the operating system when this returns. While the disk is full what could
+        not be written waits, in order, and calls go on."""
+        self._waiting += inputs
+        while self._waiting:
+            try:
+                written = os.write(self._file, self._waiting)
+            except OSError as error:
+                if inputs:
+                    log.error("journal not written", error=str(error), waiting=len(self._waiting))
+                if len(self._waiting) > MAX_BYTES:
+                    raise
+                return
+            self._waiting = self._waiting[written:]
+            self._size += written
             self._dirty = True
 
     def worn(self, now_ms: int) -> bool:

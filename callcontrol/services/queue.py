@@ -19,7 +19,7 @@ from callcontrol.sofia.ua import Answered, Refused
 from routing_core.codes import Reason
 from routing_core.queue_words import Cause, Leave, What, Why
 from rtp.errors import MediaError
-from store.model import Queue, QueueEntry, Target
+from store.model import Queue, QueueEntry
 from store.model import Service as ServiceRow
 
 log = structlog.get_logger()
@@ -439,5 +439,3 @@ def entered(desk: Desk, call: Call, side: Side, row: ServiceRow) -> WaitInQueue 
         return None
     return WaitInQueue(desk, call, side, queue, entry)
 
-
-__all__ = ["Target", "WaitInQueue", "entered"]
