@@ -64,7 +64,7 @@ class WaitInQueue(Service):
         self.began = False  # the first announcement was made
         self.quiet_since = 0.0
         self.told_at = -1e9
-        self.told = (0, 0)  # position, at most so many seconds
+        self.told = 0  # the position that was told last
         self.offered_at = -1e9
 
     def now_s(self) -> float:
@@ -309,12 +309,12 @@ class WaitInQueue(Service):
         announced = self.queue.announcements
         if not self.spot or not (announced.position or announced.estimate) \
                 or now - self.told_at < announced.min_gap_s \
-                or (self.told[0] and not repeats
+                or (self.told and not repeats
                     and now - self.quiet_since < announced.min_gap_s):
             return []
         position = self.spot.position()
-        changed = position < self.told[0] if announced.only_better else position != self.told[0]
-        if position == 0 or not (changed or self.told[0] == 0
+        changed = position < self.told if announced.only_better else position != self.told
+        if position == 0 or not (changed or self.told == 0
                                  or (repeats and not announced.only_better)):
             return []
         files: list[Path] = []
@@ -324,7 +324,7 @@ class WaitInQueue(Service):
             low, high = self.spot.estimate()
             if high:
                 files += await self.spoken(words.queue_estimate(low, high, self.call.language))
-        self.told, self.told_at = (position, 0), now
+        self.told, self.told_at = position, now
         return files
 
     async def offer(self, now: float, repeats: bool) -> list[Path]:
