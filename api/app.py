@@ -12,20 +12,20 @@ import structlog
 from sanic import HTTPResponse, Request, Sanic
 from sanic.log import LOGGING_CONFIG_DEFAULTS
 
-from api.calls import calls
-from api.context import Parts, operator_only, parts_of, whole
-from api.control import control
-from api.errors import as_problem
-from api.errors import respond as problem_response
-from api.events import events
-from api.live import live
-from api.mailboxes import mailboxes
-from api.prompts import prompts
-from api.proof_report import proof_report
-from api.publish import Publisher
-from api.queue_figures import queue_figures
-from api.queue_live import queue_live
-from api.resources import resources, respond
+from api.calls.routes import calls
+from api.config.routes import resources, respond
+from api.events.routes import events
+from api.figures.routes import queue_figures
+from api.http.context import Parts, operator_only, parts_of, whole
+from api.http.errors import as_problem
+from api.http.errors import respond as problem_response
+from api.lines.routes import live
+from api.live.routes import control
+from api.mailboxes.routes import mailboxes
+from api.prompts.routes import prompts
+from api.proof.routes import proof_report
+from api.publish.publisher import Publisher
+from api.queues.routes import queue_live
 from routing_core import mapping
 from store import SqliteStore
 

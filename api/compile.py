@@ -6,7 +6,7 @@ Prints its generation and revision.
 import sys
 from pathlib import Path
 
-from api.publish import compile_base
+from api.publish.publisher import compile_base
 from store import SqliteStore
 
 

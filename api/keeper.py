@@ -15,13 +15,13 @@ from pathlib import Path
 
 import structlog
 
-from api.deliveries import Deliveries
-from api.deposits import Deposits
-from api.edge_rpc import EdgeRpc, EdgeRpcError
-from api.recordings import Recordings
-from api.records import Collector
-from api.sessions import Sessions
-from api.trunks import Trunks
+from api.keeping.deliveries import Deliveries
+from api.keeping.deposits import Deposits
+from api.keeping.edge_rpc import EdgeRpc, EdgeRpcError
+from api.keeping.recordings import Recordings
+from api.keeping.records import Collector
+from api.keeping.sessions import Sessions
+from api.keeping.trunks import Trunks
 from routing_core import mapping
 from rtp import audio
 from rtp.errors import MediaError

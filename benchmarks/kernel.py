@@ -59,7 +59,7 @@ def _batches(count: int, one: Callable[[int], None]) -> list[float]:
 
 def measure(users: int) -> dict[str, Any]:
     """One size, in this process."""
-    from api.publish import compile_base
+    from api.publish.publisher import compile_base
     from benchmarks.cwalk import walk
     from benchmarks.world import chosen, fill_store, number_of
     from routing_core import mapping
@@ -106,7 +106,7 @@ def measure(users: int) -> dict[str, Any]:
 
 
 def _oracle_ns(store: Any, numbers: list[str]) -> int:
-    from api.publish import plans
+    from api.publish.publisher import plans
     from tests.oracle import World, decide
 
     world = World(plans(), {table: store.find(table, limit=100_000) for table in (

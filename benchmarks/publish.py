@@ -48,7 +48,7 @@ def _subject(what: str, users: int, say: Callable[[str], None]) -> dict[str, Any
 
 
 def _publisher(state: Path, users: int) -> tuple[Any, Any]:
-    from api.publish import Publisher
+    from api.publish.publisher import Publisher
     from benchmarks.world import fill_store
 
     store = fill_store(state / "vaxel.db", users)

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.publish import Publisher
-from api.resources import RESOURCES
+from api.config.routes import RESOURCES
+from api.publish.publisher import Publisher
 from routing_core import mapping
 from routing_core.codes import Kind, Source
 from store import SqliteStore

@@ -16,11 +16,11 @@ from typing import Any, Final, Self
 import httpx
 import pytest
 
-from api import queue_figures
-from api.errors import Problem
-from api.figures import DEFINITIONS
-from api.queue_figures import STEP_MS, Statistics
-from api.queue_live import FAIRNESS, WINDOW_MS
+from api.figures import routes as queue_figures
+from api.figures.fold import DEFINITIONS
+from api.figures.routes import STEP_MS, Statistics
+from api.http.errors import Problem
+from api.queues.routes import FAIRNESS, WINDOW_MS
 from routing_core import mapping
 from routing_core.handover import preferred
 from routing_core.queue_words import Leave

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from api import queues
-from api.errors import Problem
-from api.publish import Publisher
+from api.config import queues
+from api.http.errors import Problem
+from api.publish.publisher import Publisher
 from routing_core import mapping
 from store import SqliteStore
 from store.model import Queue, QueueMember, Service, Tenant, User

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.context import Parts
+from api.http.context import Parts
 from routing_core.handover import preferred
 from routing_core.live import Live, format_live, live_size
 

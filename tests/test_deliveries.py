@@ -16,8 +16,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from api import deliveries as module
-from api.deliveries import AT_ONCE_OF_A_TENANT, GIVE_UP_MS, KEEP_DONE_MS, Deliveries, is_public
+from api.keeping import deliveries as module
+from api.keeping.deliveries import (
+    AT_ONCE_OF_A_TENANT,
+    GIVE_UP_MS,
+    KEEP_DONE_MS,
+    Deliveries,
+    is_public,
+)
 from store import SqliteStore
 from store.model import CallbackMenu, CallbackRequest, Delivery, Service, Tenant
 from vaxel.ports import free_port

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from api import deposits
-from api.deposits import GIVE_UP_MS, KEEP_DELETED_MS, Deposits
-from api.recordings import Recordings
+from api.keeping import deposits
+from api.keeping.deposits import GIVE_UP_MS, KEEP_DELETED_MS, Deposits
+from api.keeping.recordings import Recordings
 from store import NotFound, SqliteStore
 from store.model import CallRecord, Mailbox, Service, Tenant, User, VoiceMessage
 from tests.exchange import ROOT
@@ -302,7 +302,7 @@ def test_a_crash_at_any_step(left: Left, monkeypatch: pytest.MonkeyPatch, owner:
 
 TAKER = """
 import sys, time; from pathlib import Path
-from api.recordings import Recordings; from store import SqliteStore
+from api.keeping.recordings import Recordings; from store import SqliteStore
 state = Path(sys.argv[1]); node = state / "media/node0"
 recordings = Recordings(state, SqliteStore(state / "vaxel.db"))
 print("ready", flush=True)

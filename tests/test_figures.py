@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.json import decode, encode
 
-from api.figures import (
+from api.figures.fold import (
     DEFINITIONS,
     WAIT_BUCKETS_S,
     AgentFigures,

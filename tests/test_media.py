@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from api.recordings import QUIET_S, RECORD_WAIT_S, Recordings
+from api.keeping.recordings import QUIET_S, RECORD_WAIT_S, Recordings
 from rtp.errors import BadCapture, MediaRefused, MediaTimeout, NoMediaNode
 from rtp.ng import NgClient, Node, decode, encode
 from rtp.recording import Decoder, Metadata, Recorded, convert, read_metadata

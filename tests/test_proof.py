@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from api.errors import Problem
-from api.hours import DAY_S, Year, bounds_of, in_words
-from api.proof import Finding, Proof, prove, refuse
+from api.http.errors import Problem
+from api.proof.hours import DAY_S, Year, bounds_of, in_words
+from api.proof.proof import Finding, Proof, prove, refuse
 from routing_core.codes import Cause, Reason, Source
 from routing_core.kernel import Kernel
 from routing_core.snapshot import Snapshot

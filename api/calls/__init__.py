@@ -1,0 +1,1 @@
+"""Call records, explanations and replays."""

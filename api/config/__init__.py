@@ -1,0 +1,1 @@
+"""The configuration: every table, and what it must be."""

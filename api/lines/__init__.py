@@ -1,0 +1,1 @@
+"""Presence, log-ins and line state."""

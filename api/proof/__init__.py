@@ -1,0 +1,1 @@
+"""The routing graph of a company, checked over the year."""
