@@ -303,3 +303,62 @@ CREATE TABLE service_link (
     db.execute("DROP TABLE earlier_link")
     for column in ("user", "ring_group", "service", "prompt", "schedule"):
         _index(db, "service_link", column)
+
+
+@migrations()
+def m007_product(db: Database) -> None:
+    """Who may do what, directories, webhooks; what was done, is planned and was deleted."""
+    for column in ("attendant_licences INTEGER", "recordings_days INTEGER",
+                   "messages_days INTEGER", "calls_days INTEGER",
+                   "second_factor INTEGER NOT NULL DEFAULT 0"):
+        db.execute(f"ALTER TABLE tenant ADD COLUMN {column}")
+    db.execute("""
+CREATE TABLE plan (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, functions TEXT NOT NULL,
+    device_kinds INTEGER NOT NULL, max_devices INTEGER NOT NULL)""")
+    db.execute("ALTER TABLE user ADD COLUMN plan INTEGER REFERENCES plan (id)")
+    _index(db, "user", "plan")
+    db.execute("ALTER TABLE user ADD COLUMN profiles TEXT NOT NULL DEFAULT '[]'")
+    for column in ("role TEXT NOT NULL DEFAULT 'administrator'",
+                   "scopes TEXT NOT NULL DEFAULT '[]'", "user INTEGER REFERENCES user (id)",
+                   "until INTEGER NOT NULL DEFAULT 0", "rate_per_s INTEGER"):
+        db.execute(f"ALTER TABLE api_key ADD COLUMN {column}")
+    db.execute("UPDATE api_key SET role = 'operator' WHERE tenant IS NULL")
+    _index(db, "api_key", "user")
+    db.execute("""
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER REFERENCES tenant (id),
+    email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, role TEXT NOT NULL, user INTEGER, queues TEXT,
+    phone TEXT, second_factor INTEGER NOT NULL, language TEXT, enabled INTEGER NOT NULL,
+    FOREIGN KEY (tenant, user) REFERENCES user (tenant, id))""")
+    db.execute("CREATE INDEX account_tenant ON account (tenant)")
+    _index(db, "account", "user")
+    db.execute("""
+CREATE TABLE provider (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER REFERENCES tenant (id),
+    name TEXT NOT NULL, issuer TEXT NOT NULL, client_id TEXT NOT NULL, secret TEXT NOT NULL,
+    second_factor INTEGER NOT NULL, enabled INTEGER NOT NULL)""")
+    db.execute("CREATE INDEX provider_tenant ON provider (tenant)")
+    db.execute("""
+CREATE TABLE contact (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    user INTEGER, shared INTEGER NOT NULL, name TEXT NOT NULL, company TEXT NOT NULL,
+    title TEXT NOT NULL, department TEXT NOT NULL, numbers TEXT NOT NULL, email TEXT,
+    note TEXT NOT NULL, FOREIGN KEY (tenant, user) REFERENCES user (tenant, id))""")
+    db.execute("CREATE INDEX contact_tenant ON contact (tenant, id)")
+    _index(db, "contact", "user")
+    db.execute("""
+CREATE TABLE webhook (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    name TEXT NOT NULL, url TEXT NOT NULL, kinds TEXT NOT NULL, secret TEXT NOT NULL,
+    enabled INTEGER NOT NULL)""")
+    db.execute("CREATE INDEX webhook_tenant ON webhook (tenant)")
+    # A revision's company, so that each sees its own.
+    db.execute("ALTER TABLE revision ADD COLUMN tenant INTEGER")
+    db.execute("""
+UPDATE revision SET tenant = (
+    SELECT CASE WHEN count(DISTINCT ifnull(of, 0)) = 1 THEN min(of) END FROM (
+        SELECT CASE table_name WHEN 'tenant' THEN row_id
+               ELSE json_extract(ifnull(after, before), '$.tenant') END AS of
+        FROM change WHERE change.revision = revision.id))""")
+    db.execute("CREATE INDEX revision_tenant ON revision (tenant, id)")

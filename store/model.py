@@ -28,6 +28,18 @@ SkillLevel = Annotated[int, Meta(ge=1, le=5)]
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
 DeviceKind = Literal["desk", "soft", "mobile", "cordless"]
 Media = Literal["auto", "always"]
+Mail = Annotated[str, Meta(pattern=r"^[^@\s<>\"']{1,64}@[A-Za-z0-9.-]{1,190}\Z")]
+Webhook = Annotated[str, Meta(pattern=r"^https?://[!-~]{1,400}\Z")]
+Text = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Days = Annotated[int, Meta(ge=1, le=3660)]
+#: What a person or a program may do; api/http/rights.py says what each is allowed.
+Role = Literal["operator", "administrator", "supervisor", "attendant", "user", "machine"]
+#: A right to read or to write some resources of the API, as "users:read".
+Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z_-]{0,39}:(read|write)\Z")]
+#: What a plan lets a user have (A3).
+Function = Literal["record", "voicemail", "call_functions", "call_waiting", "forwarding",
+                   "direct_number", "mobile_number", "personal_contacts"]
+Profile = Literal["agent", "attendant"]
 
 
 class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +89,23 @@ class Tenant(Row, frozen=True, kw_only=True):
         ge=0, le=100_000, description="agents logged in at once; they float")] | None = None
     pause_reasons: Annotated[tuple[SkillName, ...], Meta(max_length=30)] = (
         "break", "lunch", "meeting", "training")
+    attendant_licences: Annotated[int, Meta(
+        ge=0, le=100_000, description="attendants at work at once; they float")] | None = None
+    recordings_days: Annotated[Days, Meta(
+        description="recordings are deleted when they are so old; none: kept")] | None = None
+    messages_days: Annotated[Days, Meta(description="voice messages likewise")] | None = None
+    calls_days: Annotated[Days, Meta(description="call records likewise")] | None = None
+    second_factor: Annotated[bool, Meta(
+        description="everybody's account needs a second factor")] = False
+
+
+class Plan(Row, frozen=True, kw_only=True):
+    """A3, the operator's: which functions and devices a user has. A user without a plan has all."""
+
+    name: Name
+    functions: tuple[Function, ...] = ()
+    device_kinds: tuple[DeviceKind, ...] = ("desk", "soft", "mobile", "cordless")
+    max_devices: Annotated[int, Meta(ge=0, le=6)] = 6
 
 
 class User(Row, frozen=True, kw_only=True):
@@ -97,6 +126,9 @@ class User(Row, frozen=True, kw_only=True):
         description="keypad codes, park, pickup and transfer of any call: call control carries "
                     "the user's calls")] = False
     colleague: Target | None = None
+    plan: Id | None = None
+    profiles: Annotated[tuple[Profile, ...], Meta(
+        description="add-ons to the plan; their licences float")] = ()
 
 
 class Device(Row, frozen=True, kw_only=True):
@@ -314,10 +346,6 @@ class Menu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="m
     otherwise: Target | None = None
 
 
-Mail = Annotated[str, Meta(pattern=r"^[^@\s<>\"']{1,64}@[A-Za-z0-9.-]{1,190}\Z")]
-Webhook = Annotated[str, Meta(pattern=r"^https?://[!-~]{1,400}\Z")]
-
-
 class Mailbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mailbox"):
     """R3, R4: a voice mailbox, of a user or shared by its listeners. pin: 4 to 8 digits, kept as a
     digest. greeting: the general one, an own prompt, or the activity and its end (P2)."""
@@ -504,12 +532,84 @@ class Service(Row, frozen=True, kw_only=True):
 
 
 class ApiKey(Row, frozen=True, kw_only=True):
-    """A key to the API; without a tenant it is the operator's. Only its digest is kept."""
+    """A key to the API; without a tenant it is the operator's. Only its digest is kept. scopes: of
+    what the role may, only this; none: all of it. user: whose, for the role user; until: Unix
+    seconds, 0: for ever; rate_per_s: requests, the exchange's own limit without it."""
 
     tenant: Id | None = None
     name: Name
+    role: Role = "administrator"
+    scopes: Annotated[tuple[Scope, ...], Meta(max_length=60)] = ()
+    user: Id | None = None
+    until: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
+    rate_per_s: Annotated[int, Meta(ge=1, le=100_000)] | None = None
     digest: str
     created_ms: int
+
+
+class Account(Row, frozen=True, kw_only=True):
+    """U5: somebody who signs in; without a tenant, at the operator. user: the person's telephones;
+    queues: those that a supervisor has, none: all; phone: where codes are sent by SMS."""
+
+    tenant: Id | None = None
+    email: Mail
+    name: Name
+    role: Role
+    user: Id | None = None
+    queues: Annotated[tuple[Id, ...], Meta(max_length=100)] | None = None
+    phone: E164 | None = None
+    second_factor: Annotated[bool, Meta(description="needs one to sign in")] = False
+    language: Language | None = None
+    enabled: bool = True
+
+
+class Provider(Row, frozen=True, kw_only=True):
+    """Sign-in by OpenID Connect: an account whose e-mail the provider has verified."""
+
+    tenant: Id | None = None
+    name: Name
+    issuer: Annotated[str, Meta(pattern=r"^https?://[!-~]{1,200}\Z")]
+    client_id: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!-~]*\Z")]
+    secret: Annotated[str, Meta(max_length=200, pattern=r"^[!-~]*\Z")] = ""
+    second_factor: Annotated[bool, Meta(
+        description="the provider has asked for one: none is asked for here")] = False
+    enabled: bool = True
+
+
+class ContactNumber(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number of a contact."""
+
+    kind: Literal["work", "mobile", "home", "other"] = "work"
+    e164: E164
+
+
+class Contact(Row, frozen=True, kw_only=True):
+    """U2: an entry of a directory. Without a user it is the company's; a user's own is seen by
+    nobody else unless it is shared."""
+
+    tenant: Id
+    user: Id | None = None
+    shared: bool = False
+    name: Name
+    company: Text = ""
+    title: Text = ""
+    department: Text = ""
+    numbers: Annotated[tuple[ContactNumber, ...], Meta(max_length=10)] = ()
+    email: Mail | None = None
+    note: Annotated[str, Meta(max_length=500, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*\Z")] = ""
+
+
+class EventHook(Row, frozen=True, kw_only=True):
+    """X8: where a company's events are sent: those of these kinds, none: all. The secret signs
+    (Standard Webhooks)."""
+
+    tenant: Id
+    name: Name
+    url: Webhook
+    kinds: Annotated[tuple[Annotated[str, Meta(pattern=r"^[a-z_]{1,40}\Z")], ...],
+                     Meta(max_length=30)] = ()
+    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/=]{32,88}\Z")]
+    enabled: bool = True
 
 
 TABLES: Final[dict[str, type[Row]]] = {
@@ -517,6 +617,8 @@ TABLES: Final[dict[str, type[Row]]] = {
     "activity": Activity, "forward": Forward, "caller_rule": CallerRule, "schedule": Schedule,
     "ring_group": RingGroup, "member": Member, "trunk": Trunk, "route": Route, "api_key": ApiKey,
     "prompt": Prompt, "service": Service, "queue_member": QueueMember,
+    "plan": Plan, "account": Account, "provider": Provider, "contact": Contact,
+    "webhook": EventHook,
 }
 
 
@@ -642,4 +744,5 @@ class Revision(Struct, frozen=True, kw_only=True):
     author: str
     at_ms: int
     note: str
+    tenant: int | None = None  # whose rows were changed; None: the operator's, or several's
     changes: list[Change] = field(default_factory=list)

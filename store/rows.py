@@ -18,8 +18,9 @@ MASKS: Final[dict[str, tuple[str, ...]]] = {
 }
 #: Fields that hold the id of a row of the table of that name; hold_music: of a prompt.
 REFERENCES: Final = frozenset({"tenant", "user", "ring_group", "service", "activity", "schedule",
-                               "trunk", "area", "hold_music"})
-_JSON_FIELDS: Final = ("rules", "sources", "settings", "skills", "pause_reasons")
+                               "trunk", "area", "hold_music", "plan"})
+_JSON_FIELDS: Final = ("rules", "sources", "settings", "skills", "pause_reasons",
+                       "functions", "profiles", "scopes", "queues", "numbers", "kinds")
 _PARTS: Final = ("kind", "user", "group", "text")
 encode: Final = msgspec.json.Encoder().encode
 
@@ -63,7 +64,7 @@ def to_values(row: Row, table: str) -> list[Any]:
         elif name in MASKS:
             values.append(sum(1 << MASKS[name].index(item) for item in set(value)))
         elif name in _JSON_FIELDS:
-            values.append(encode(value).decode())
+            values.append(None if value is None else encode(value).decode())
         else:
             values.append(int(value) if value is True or value is False else value)
     return values
@@ -89,7 +90,7 @@ def from_values(table: str, values: Sequence[Any]) -> Row:
         if name in MASKS:
             value = [item for bit, item in enumerate(MASKS[name]) if value >> bit & 1]
         elif name in _JSON_FIELDS:
-            value = msgspec.json.decode(value)
+            value = None if value is None else msgspec.json.decode(value)
         found[name] = value
     return msgspec.convert(found, TABLES[table], strict=False)
 

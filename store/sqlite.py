@@ -130,6 +130,13 @@ def _conditions(equal: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
     return where, tuple(equal.values())
 
 
+def _tenant_of(changes: Sequence[Change]) -> int | None:
+    """The company whose rows all of them are."""
+    found = {change.id if change.table == "tenant" else
+             (change.after or change.before or {}).get("tenant") for change in changes}
+    return found.pop() if len(found) == 1 else None
+
+
 class SqliteWriter(SqliteReader):
     """A change under way; see port.Writer."""
 
@@ -210,7 +217,7 @@ class SqliteWriter(SqliteReader):
     def _check_reference(self, field: str, to: str, id_: int | None, tenant: int | None) -> None:
         if id_ is None:
             return
-        owned = to not in ("tenant", "trunk", "area")
+        owned = to not in ("tenant", "trunk", "area", "plan")
         equal: dict[str, Any] = {"id": id_} | ({"tenant": tenant} if owned else {})
         if not self.find(to, limit=1, **equal):
             raise BrokenReference(f"there is no {to.replace('ring_', '')} {id_}", field)
@@ -269,11 +276,12 @@ class SqliteStore(SqliteReader, Messages):
         try:
             with writing(self._db):
                 work(writer)
+                tenant = _tenant_of(writer.changes)
                 cursor = self._db.execute(
-                    "INSERT INTO revision (author, at_ms, note) VALUES (?, ?, ?)",
-                    (author, at_ms, note))
+                    "INSERT INTO revision (author, at_ms, note, tenant) VALUES (?, ?, ?, ?)",
+                    (author, at_ms, note, tenant))
                 revision = Revision(id=cursor.lastrowid or 0, author=author, at_ms=at_ms,
-                                    note=note, changes=writer.changes)
+                                    note=note, tenant=tenant, changes=writer.changes)
                 self._db.executemany(
                     "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?)",
                     [(revision.id, position, change.table, change.id,
@@ -290,11 +298,11 @@ class SqliteStore(SqliteReader, Messages):
 
     def revisions(self, *, after: int = 0, limit: int = 100) -> list[Revision]:
         heads = self._db.execute(
-            "SELECT id, author, at_ms, note FROM revision WHERE id > ? ORDER BY id LIMIT ?",
+            "SELECT id, author, at_ms, note, tenant FROM revision WHERE id > ? ORDER BY id LIMIT ?",
             (after, limit)).fetchall()
-        return [Revision(id=id_, author=author, at_ms=at_ms, note=note,
+        return [Revision(id=id_, author=author, at_ms=at_ms, note=note, tenant=tenant,
                          changes=self._changes("= ?", (id_,)))
-                for id_, author, at_ms, note in heads]
+                for id_, author, at_ms, note, tenant in heads]
 
     def _changes(self, which: str, parameters: tuple[int, ...],
                  order: str = "revision, position") -> list[Change]:
