@@ -92,16 +92,23 @@ class Telephone(asyncio.DatagramProtocol):
         while True:
             if self.to:
                 at = number * FRAME % 8000
-                kind, mark, stamp, payload = (self._queue.pop(0) if self._queue else (
-                    self.kind, 0, None, self._tone[at:at + FRAME]))
-                self._sequence = (self._sequence + 1) % 65536
-                head = struct.pack(">BBHII", 0x80, kind | mark << 7, self._sequence,
-                                   (self.stamp if stamp is None else stamp) % 2**32, self._ssrc)
-                self._transport.sendto(head + payload, ("127.0.0.1", self.to))
-                self.stamp += FRAME
+                self._packet(*(self._queue.pop(0) if self._queue else (
+                    self.kind, 0, None, self._tone[at:at + FRAME])))
                 number += 1
             due += FRAME_S
             await asyncio.sleep(max(0, due - time.monotonic()))
+
+    def _packet(self, kind: int, mark: int, stamp: int | None, payload: bytes) -> None:
+        self._sequence = (self._sequence + 1) % 65536
+        head = struct.pack(">BBHII", 0x80, kind | mark << 7, self._sequence,
+                           (self.stamp if stamp is None else stamp) % 2**32, self._ssrc)
+        self._transport.sendto(head + payload, ("127.0.0.1", self.to))
+        self.stamp += FRAME
+
+    def burst(self) -> None:
+        """What is queued leaves at once, as after a network that has stalled."""
+        while self._queue:
+            self._packet(*self._queue.pop(0))
 
     def press(self, digit: str, frames: int = 5) -> None:
         """As RFC 4733 says: one event in several packets, its end three times."""

@@ -468,6 +468,29 @@ def test_each_key_is_reported_once(engine: Running, sounds: Sounds, first: int,
     run(engine, work)
 
 
+def test_keys_that_come_in_a_burst(engine: Running) -> None:
+    """Two keys' packets at once, with silence before them: none is twice, none out of turn."""
+    number = "0701234567#*" * 24
+
+    async def number_is_keyed(media: Media) -> None:
+        heard: list[str] = []
+        session = media.session(call_id(), on_key=lambda _party, digit, _ms: heard.append(digit))
+        async with Telephone(A) as a:
+            there = port(await session.admit("a", a.sdp()))
+            for keyed in range(2, len(number) + 1, 2):
+                a.press(number[keyed - 2], frames=1)
+                a.press(number[keyed - 1], frames=1)
+                a.to = there
+                a.burst()
+                a.to = 0
+                await eventually(lambda keyed=keyed: len(heard) >= keyed)
+        assert "".join(heard) == number
+
+    async def work(media: Media) -> None:
+        await asyncio.gather(*(number_is_keyed(media) for _ in range(40)))
+    run(engine, work)
+
+
 def test_keys_find_their_process() -> None:
     """Through the forwarder, which is never impressed by what it is sent."""
     listen = free_port()

@@ -34,5 +34,6 @@ def command(state: Path, settings: Settings, node: int) -> list[str]:
             "--timeout=60", "--silent-timeout=3600", "--final-timeout=21600",
             f"--dtmf-log-dest=127.0.0.1:{settings.keys_port}",
             "--delete-delay=0", "--endpoint-learning=heuristic", "--num-threads=2",
+            "--poller-per-thread",  # two that read one socket make more keys of those pressed
             "--recording-method=pcap", f"--recording-dir={recordings(state, node)}",
             f"--pidfile={recordings(state, node) / 'pid'}"]
