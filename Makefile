@@ -69,7 +69,7 @@ $(VENV)/.test-python: pyproject.toml | $(VENV)/.python
 $(VENV)/.built: setup.py $(SOURCES) | $(VENV)/.python
 	@echo "== compiling the kernel and the edge"
 	@$(BIN)/python setup.py -q build_ext --inplace -j2
-	@printf '#!/bin/sh\ncd "%s" && exec "%s/$(BIN)/python" -m vaxel "$$@"\n' "$(CURDIR)" "$(CURDIR)" \
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(BIN)/python" -m vaxel "$$@"\n' "$(CURDIR)" "$(CURDIR)" \
 		> $(BIN)/vaxel && chmod +x $(BIN)/vaxel
 	@touch $@
 

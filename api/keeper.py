@@ -1,63 +1,89 @@
 """The keeper: what has to be looked after while calls run. python -m api.keeper STATE
 
 Writes call records, ends dead sessions, probes media nodes and trunks, registers trunks, converts
-recordings and voice messages, sends mail and webhook calls. Every job is a loop of its own; a job
-that fails is logged and tried again, and does not stop the others. Killed at any moment, it goes on
-where it was.
+recordings and voice messages, sends mail, SMS and events, deletes what is old. Every job is a loop
+of its own; a job that fails is logged and tried again, and does not stop the others. Killed at any
+moment, it goes on where it was.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from api.calls.places import ways_of
+from api.figures.counting import Counting
 from api.keeping.deliveries import Deliveries
 from api.keeping.deposits import Deposits
 from api.keeping.edge_rpc import EdgeRpc, EdgeRpcError
+from api.keeping.hooks import Hooks
 from api.keeping.recordings import Recordings
 from api.keeping.records import Collector
+from api.keeping.retention import Retention
 from api.keeping.sessions import Sessions
 from api.keeping.trunks import Trunks
-from routing_core import mapping
+from routing_core import Kernel, mapping
 from rtp import audio
 from rtp.errors import MediaError
 from rtp.ng import NgClient, Node
 from store import SqliteStore
+from store.bus import BusServer
+from store.calls import Way
+from store.model import CallRecord
 
 log = structlog.get_logger()
 
 COLLECT_S, MEDIA_S, TRUNKS_S, SESSIONS_S, RECORDINGS_S = 0.1, 0.2, 1.0, 2.0, 1.0
 CONTROL_S = 0.5
-DELIVERIES_S, TIDY_S = 1.0, 600.0
+COUNT_S, COUNT_CALLS_S = 5.0, 60.0
+DELIVERIES_S, HOOKS_S, RETENTION_S, TIDY_S = 1.0, 0.2, 60.0, 600.0
 #: Events are kept so long, and so many of them.
 EVENTS_MS, EVENTS = 30 * 24 * 3_600_000, 1_000_000
+#: How late so many naps between collections were is remembered, for metrics: 15 s.
+LAGS = 150
 
 
 class Keeper:
     """The jobs and what they share."""
 
-    def __init__(self, state: Path, edge: EdgeRpc, media: NgClient,
-                 deliveries: Deliveries) -> None:
+    def __init__(self, state: Path, edge: EdgeRpc, media: NgClient, deliveries: Deliveries,
+                 hooks: Hooks) -> None:
         self.state = state
         self.live = mapping.open_live(state)
         self.store = deliveries.store
         self.deliveries = deliveries
+        self.hooks = hooks
         self.edge = edge
         self.media = media
-        self.collector = Collector(self.live, self.store)
+        self.collector = Collector(self.live, self.store, self._ways)
+        self.counting = Counting(SqliteStore(state / "vaxel.db"))  # in a fourth
+        self._kernel: Kernel | None = None
         self.sessions = Sessions(self.live, edge)
         self.trunks = Trunks(self.live, self.store, edge)
         self.recordings = Recordings(state, SqliteStore(state / "vaxel.db"))  # in a thread
         self.purge = Deposits(state, SqliteStore(state / "vaxel.db"))  # in another
+        self.retention = Retention(state, SqliteStore(state / "vaxel.db"))  # in a third
+        self.records = self.captures = 0
+        self.jobs: dict[str, list[float]] = {}  # name: [done, failed, seconds of the last]
+        self.lags_s: deque[float] = deque(maxlen=LAGS)
+
+    def _ways(self, record: CallRecord) -> list[Way]:
+        """By what is in force now."""
+        if self._kernel is None:
+            self._kernel = mapping.open_kernel(self.state)
+        return ways_of(self._kernel, record)
 
     async def collect(self) -> None:
         """Records of ended calls."""
         self.live.heartbeat_ms = time.time_ns() // 1_000_000
-        self.collector.collect()
+        self.records += self.collector.collect()
 
     async def probe_media(self) -> None:
         """Take a silent media node out of use within a second, and back when it answers."""
@@ -111,12 +137,31 @@ class Keeper:
                 continue
             if found:
                 await asyncio.to_thread(self.recordings.take, found, known, time.time())
+                self.captures += len(found)
         if everything:  # what is left has no capture
             await asyncio.to_thread(self.recordings.deposits.give_up, time.time_ns() // 1_000_000)
 
     async def send(self) -> None:
         """See deliveries.py."""
         self.deliveries.start_due()
+
+    async def tell(self) -> None:
+        """See hooks.py."""
+        self.hooks.start_due()
+
+    async def retain(self) -> None:
+        """See retention.py."""
+        await asyncio.to_thread(self.retention.apply, time.time_ns() // 1_000_000)
+
+    async def count(self) -> None:
+        """Figures of queues and agents, from events; see figures/counting.py."""
+        while await asyncio.to_thread(self.counting.count_events):
+            pass
+
+    async def count_calls(self) -> None:
+        """Figures of numbers, groups and users, from call records."""
+        while await asyncio.to_thread(self.counting.count_calls):
+            pass
 
     async def tidy(self) -> None:
         """Remove what nobody needs any more."""
@@ -126,26 +171,51 @@ class Keeper:
                 break
             await asyncio.sleep(0)
         self.deliveries.purge()
+        self.hooks.tidy()
+        for _ in range(100):
+            if not self.store.purge_answers(now_ms):
+                break
+            await asyncio.sleep(0)
         await asyncio.to_thread(self.purge.purge, now_ms)
+        await asyncio.to_thread(self.counting.purge, now_ms)
         await asyncio.to_thread(audio.sweep, self.state / "prompts", time.time())
+
+    async def asked(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Answers the bus: {"do": "metrics"}."""
+        if question.get("do") != "metrics":
+            return {"error": "unknown question"}
+        return {"pid": os.getpid(), "lag_s": round(max(self.lags_s, default=0.0), 6),
+                "records": self.records, "captures": self.captures, "jobs": self.jobs}
 
     async def run(self) -> None:
         """All jobs, until cancelled."""
         await asyncio.gather(
-            _every(COLLECT_S, self.collect), _every(MEDIA_S, self.probe_media),
-            _every(TRUNKS_S, self.look_at_trunks), _every(SESSIONS_S, self.watch_sessions),
-            _every(CONTROL_S, self.watch_control),
-            _every(RECORDINGS_S, self.take_recordings), _every(DELIVERIES_S, self.send),
-            _every(TIDY_S, self.tidy))
+            self._every(COLLECT_S, self.collect, self.lags_s),
+            self._every(MEDIA_S, self.probe_media), self._every(TRUNKS_S, self.look_at_trunks),
+            self._every(SESSIONS_S, self.watch_sessions),
+            self._every(CONTROL_S, self.watch_control),
+            self._every(RECORDINGS_S, self.take_recordings),
+            self._every(DELIVERIES_S, self.send), self._every(HOOKS_S, self.tell),
+            self._every(COUNT_S, self.count), self._every(COUNT_CALLS_S, self.count_calls),
+            self._every(RETENTION_S, self.retain), self._every(TIDY_S, self.tidy))
 
-
-async def _every(seconds: float, job: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await job()
-        except Exception:
-            log.exception("job failed", job=getattr(job, "__name__", "job"))
-        await asyncio.sleep(seconds)
+    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]],
+                     lags_s: deque[float] | None = None) -> None:
+        name = getattr(job, "__name__", "job")
+        runs = self.jobs.setdefault(name, [0, 0, 0.0])
+        while True:
+            began = time.monotonic()
+            try:
+                await job()
+                runs[0] += 1
+            except Exception:
+                runs[1] += 1
+                log.exception("job failed", job=name)
+            ended = time.monotonic()
+            runs[2] = round(ended - began, 6)
+            await asyncio.sleep(seconds)
+            if lags_s is not None:
+                lags_s.append(max(time.monotonic() - ended - seconds, 0.0))
 
 
 async def _main(state: Path) -> None:
@@ -154,8 +224,11 @@ async def _main(state: Path) -> None:
              for i in range(settings["media_nodes"])]
     store = SqliteStore(state / "vaxel.db")
     async with (EdgeRpc(settings["rpc_port"]) as edge, NgClient(nodes) as media,
-                Deliveries(state, store, settings) as deliveries):
-        await Keeper(state, edge, media, deliveries).run()
+                Deliveries(state, store, settings) as deliveries,
+                Hooks(store, deliveries.outside) as hooks):
+        keeper = Keeper(state, edge, media, deliveries, hooks)
+        async with BusServer(state, "keeper", keeper.asked):
+            await keeper.run()
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 
-SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "queue", "menu", "queueload")
+SUBJECTS = ("kernel", "publish", "edge", "callcontrol", "queue", "menu", "queueload", "api")
 
 
 def main() -> None:

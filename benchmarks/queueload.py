@@ -369,7 +369,7 @@ def provision(exchange: Exchange, plan: Plan, line: tuple[str, int]) -> Centre:
         mine = {queues[i % plan.queues], *chance.sample(queues, min(chance.randint(1, 3),
                                                                     plan.queues) - 1)}
         for queue in sorted(mine):
-            company.post("queue_members", {"service": queue, "user": phone.user})
+            company.post("queue-members", {"service": queue, "user": phone.user})
         answer = exchange.register(phone, line[1], address=line[0], expires=7200)
         if "200 OK" not in answer:
             raise RuntimeError(f"{phone.username} is not registered: {answer}")

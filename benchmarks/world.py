@@ -44,7 +44,7 @@ def fill_store(path: Path, users: int) -> SqliteStore:
                " 'SE', '', '', '', '[\"ip:192.0.2.1\"]', 'pai', 'diversion', 'original', 'plus',"
                " 'auto', 60, 0, 1)")
     db.execute("INSERT INTO route VALUES (1, NULL, '', 1, 0, 1)")
-    db.execute("INSERT INTO revision VALUES (1, 'benchmark', 0, 'bulk')")
+    db.execute("INSERT INTO revision (id, author, at_ms, note) VALUES (1, 'benchmark', 0, 'bulk')")
     db.commit()
     db.close()
     return store

@@ -2,6 +2,8 @@
 with them (docs/api.md, calls). Names and arguments are API."""
 
 import asyncio
+import os
+from collections.abc import Collection
 from typing import Any, Final
 
 from callcontrol.call import Call, Command
@@ -18,15 +20,19 @@ MAX_CALLS: Final = 20_000
 class Control:
     """Answers questions of the bus."""
 
-    def __init__(self, desk: Desk, counters: dict[str, int]) -> None:
+    def __init__(self, desk: Desk, counters: dict[str, int],
+                 lags_s: Collection[float] = ()) -> None:
         self._desk = desk
         self._counters = counters
+        self._lags_s = lags_s
 
     async def asked(self, question: dict[str, Any]) -> dict[str, Any]:
         """{"do": ..., ...} → an answer, {"error": ...} when it cannot be done."""
         match question.get("do"):
             case "status":
                 return self.status()
+            case "metrics":
+                return self.metrics()
             case "calls":
                 return {"calls": [described(call) for call in list(
                     self._desk.calls.values())[:MAX_CALLS]
@@ -45,6 +51,14 @@ class Control:
                 "media_sessions": desk.media.count(), "rooms": desk.mixer.rooms,
                 "parked": len(desk.parked), "events_lost": desk.events.lost,
                 "faults": dict(desk.counters) | self._counters}
+
+    def metrics(self) -> dict[str, Any]:
+        """The same and more, for Prometheus (api/operations/scrape.py): nothing of companies."""
+        desk = self._desk
+        companies, things = desk.queues.counts()
+        return self.status() | {
+            "pid": os.getpid(), "companies": len(desk.owned), "queue_companies": companies,
+            "queue_things": things, "lag_s": round(max(self._lags_s, default=0.0), 6)}
 
     def _originate(self, question: dict[str, Any]) -> dict[str, Any]:
         if len(self._desk.calls) >= MAX_CALLS:

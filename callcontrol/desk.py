@@ -25,9 +25,11 @@ from callcontrol.house import House
 from callcontrol.prompts import Prompts
 from callcontrol.sofia.ua import Dialog, Incoming, Leg, Party, UserAgent
 from routing_core import Live, handover
-from routing_core.codes import LineState, SlotState, Source
+from routing_core.caller_names import quoted, shown_name
+from routing_core.codes import LineState, Reason, SlotState, Source
 from routing_core.decision import caller_of_trail, new_trail
 from routing_core.handover import Handover, Order
+from routing_core.masked import masked
 from rtp import audio
 from rtp.errors import BadAudio, MediaError
 from rtp.mixer import Mixer
@@ -103,7 +105,7 @@ class Desk:
         call.began = self.clock()
         side = Side(leg, call.label(), user=word.caller_user, number=self.number_of(word),
                     device=word.source if word.source_kind == Source.DEVICE else 0,
-                    name=incoming.caller_name[:80], offer=incoming.sdp)
+                    name=self.name_of(word) or incoming.caller_name[:80], offer=incoming.sdp)
         side.functions = self.has_functions(side.user)
         call.take(side)
         self.begin(call, side, word)
@@ -113,7 +115,18 @@ class Desk:
         mine = self.live.own(tenant, self.index, self.born_ms, int(self.clock() * 1000))
         if mine:
             self.owned.add(tenant)
+        else:
+            self.owned.discard(tenant)
         return bool(mine)
+
+    def reclaim(self, tenant: int) -> None:
+        """Have them come here whoever has them now: the company's queues are here."""
+        now_ms = int(self.clock() * 1000)
+        if not self.own(tenant):
+            other = self.live.owner(tenant, now_ms)
+            log.warning("company reclaimed", tenant=tenant, other=other)
+            self.live.disown(tenant, other, self.live.control(other, now_ms))
+            self.own(tenant)
 
     def disown(self, tenant: int) -> None:
         """The company's next calls go wherever they belong."""
@@ -128,6 +141,10 @@ class Desk:
     def keep(self, call: Call, script: Coroutine[Any, Any, None]) -> None:
         """Run it; whatever happens to it, even before its first step, nothing of the call stays."""
         self.calls[call.uid] = call
+        word = call.handover
+        log.info("call begins", uid=call.uid, tenant=call.tenant,
+                 why=Reason(word.reason).name.lower() if word else "made here",
+                 service=word.service if word else 0, caller=masked(word.caller if word else ""))
 
         def over(_: object) -> None:
             if self.calls.get(call.uid) is call:
@@ -143,6 +160,8 @@ class Desk:
         """The script is over."""
         if self.calls.get(call.uid) is call:
             del self.calls[call.uid]
+            log.info("call ends", uid=call.uid, tenant=call.tenant, state=call.state, cut=call.cut,
+                     seconds=round(self.clock() - call.began, 1))
         self.unpark(call)
 
     def number_of(self, word: Handover) -> str:
@@ -150,6 +169,10 @@ class Desk:
         if word.caller_user:
             return self.user(word.caller_user).extension or ""
         return word.caller
+
+    def name_of(self, word: Handover) -> str:
+        """Who calls, by the directory."""
+        return self.user_name(word.caller_user) or word.name
 
     def new_uid(self) -> str:
         """For a call that we make."""
@@ -189,8 +212,9 @@ class Desk:
                           process=self.index,
                           main=side is None)
         number = side.number if side and side.number else "anonymous"
+        name = quoted(self.user_name(side.user)) if side and side.user else ""
         return self.agent.call(
-            f"sip:vaxel@{self.edge}", caller=f"<sip:{number}@{self.edge}>",
+            f"sip:vaxel@{self.edge}", caller=f"{name} <sip:{number}@{self.edge}>",
             called=f"<sip:vaxel@{self.edge}>", sdp=sdp,
             headers=(f"{handover.ORDER}: {handover.seal(order, self.key)}",))
 
@@ -301,6 +325,13 @@ class Desk:
         row = self.store.get("user", user)
         assert isinstance(row, User)
         return row
+
+    def user_name(self, user: int) -> str:
+        """As a telephone shows it; "" when there is no such user."""
+        try:
+            return shown_name(self.user(user).name).decode()
+        except NotFound:
+            return ""
 
     def service(self, service: int) -> Service | None:
         """None when it is gone."""

@@ -12,6 +12,7 @@ import json
 import random
 import signal
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ from store.bus import BusServer
 log = structlog.get_logger()
 
 BEAT_S: Final = 0.5
+#: How late so many beats were is remembered, for metrics.
+LAGS: Final = 30
 #: Calls are freed by their last reference; cycles are few, and looking for them among thousands of
 #: live calls costs a tenth of the time.
 COLLECT: Final = (20_000, 20, 50)
@@ -57,6 +60,7 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
              for node in range(settings["media_nodes"])]
     house = House(f"http://{settings['address']}:{settings['api_port']}", settings["api_key"])
     counters: dict[str, int] = {}
+    lags_s: deque[float] = deque(maxlen=LAGS)
 
     def count(what: str) -> None:
         counters[what] = counters.get(what, 0) + 1
@@ -81,9 +85,9 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
         await agent.start()
         await media.sweep(f"{index}.")
         jobs = [asyncio.ensure_future(job) for job in (
-            events.run(), _beat(live, index, born_ms), _probe(client), watch.run(),
+            events.run(), _beat(live, index, born_ms, lags_s), _probe(client), watch.run(),
             queues.run())]
-        async with BusServer(state, f"control.{index}", Control(desk, counters).asked):
+        async with BusServer(state, f"control.{index}", Control(desk, counters, lags_s).asked):
             gc.collect()
             gc.freeze()  # what is there now stays: no need to look at it again and again
             gc.set_threshold(*COLLECT)
@@ -99,11 +103,13 @@ async def run(state: Path, settings: dict[str, Any], index: int) -> None:
         await house.close()
 
 
-async def _beat(live: Any, index: int, born_ms: int) -> None:
+async def _beat(live: Any, index: int, born_ms: int, lags_s: deque[float]) -> None:
     """Tell the edge that calls may come here."""
     while True:
         live.set_control(index, born_ms, time.time_ns() // 1_000_000)
+        began = time.monotonic()
         await asyncio.sleep(BEAT_S)
+        lags_s.append(max(time.monotonic() - began - BEAT_S, 0.0))
 
 
 async def _probe(client: NgClient) -> None:

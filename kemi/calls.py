@@ -29,6 +29,7 @@ class Context(msgspec.Struct, omit_defaults=True):
     number: str = ""
     shown: str = ""
     caller: str = ""
+    name: str = ""  # of the caller, for telephones
     display: int = 0
     hidden: bool = False
     diverters: list[str] = []

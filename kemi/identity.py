@@ -8,16 +8,18 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from routing_core.caller_names import quoted, shown_name
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ESCAPED = re.compile(r"\\(.)")
 _URI = re.compile(
     r"(?:^|<)\s*(?:sips?:([^@:;<>\s]+)[^@<>\s]*@|tel:([^;<>\s]+))", re.IGNORECASE)
 ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
 
 
 class Identity(NamedTuple):
-    """From (URI, display name) and the headers to add."""
+    """From (URI, display name as it is to be read) and the headers to add."""
 
     from_uri: str
     from_name: str
@@ -80,18 +82,21 @@ def for_trunk(trunk: Mapping[str, object], *, domain: str, shown: str, caller: s
     return Identity(uri(number), "", headers)
 
 
-def for_colleague(extension: str, domain: str) -> Identity:
-    """What a phone of the same company gets."""
-    uri = f"sip:{extension}@{domain}"
-    return Identity(uri, "", [f"P-Asserted-Identity: <{uri}>"])
-
-
-def for_phone(number: str, hidden: bool, domain: str) -> Identity | None:
-    """What a phone gets of a call that another company on this exchange makes."""
+def for_phone(number: str, hidden: bool, domain: str, name: str) -> Identity:
+    """What a phone here gets. number: E.164, or a colleague's extension; name: "" = unknown."""
     if hidden or not number:
         return Identity(ANONYMOUS_URI, "Anonymous", ["Privacy: id"])
-    return Identity(f"sip:{number}@{domain}", "",
-                    [f"P-Asserted-Identity: <sip:{number}@{domain}>"])
+    uri = f"sip:{number}@{domain}"
+    display = f"{quoted(name)} " if name else ""
+    return Identity(uri, name, [f"P-Asserted-Identity: {display}<{uri}>"])
+
+
+def name_of(display: str) -> str:
+    """The name in a display name, quoted or not, as far as it can be shown."""
+    text = display.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = _ESCAPED.sub(r"\1", text[1:-1])
+    return shown_name(text).decode()
 
 
 def user_of(contact: str) -> str:

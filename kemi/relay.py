@@ -11,7 +11,14 @@ import msgspec
 
 from kemi.calls import Calls, Context, decode_context, encode_context, mark_text, watch_mark
 from kemi.control import Control
-from kemi.identity import Identity, for_colleague, for_phone, for_trunk, in_format, user_of
+from kemi.identity import (
+    Identity,
+    for_phone,
+    for_trunk,
+    in_format,
+    name_of,
+    user_of,
+)
 from kemi.media import Media, has_sdp
 from kemi.names import (
     AVP_CONTEXT,
@@ -26,6 +33,7 @@ from kemi.names import (
     Ended,
 )
 from routing_core import Decision, Kernel, handover
+from routing_core.caller_names import quoted
 from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, Source
 from routing_core.explain import reason_text
 from routing_core.handover import Handover, Order
@@ -223,7 +231,7 @@ class Relay:
             int(now), context.uid, decision.tenant, decision.reason, decision.service_id,
             facts.source_kind, facts.source, facts.called, facts.calling, facts.wanted,
             handover.trail_text(decision.trail), decision.record, decision.language,
-            decision.caller_user, decision.caller_number)
+            decision.caller_user, decision.caller_number, name=decision.caller_name)
 
     def next_control(self, context: Context, now: float) -> bool:
         """Send the call to the next process of call control; False when there is none left."""
@@ -254,7 +262,8 @@ class Relay:
         if not targets:
             return False
         context.to_trunk = targets[0][0] == Endpoint.TO_TRUNK
-        if context.to_trunk or context.inside:  # who calls is written anew
+        context.name = decision.caller_name
+        if context.to_trunk or context.inside or context.name:  # who calls is written anew
             context.shown = decision.shown_number
             context.caller = decision.caller_number
             context.display = decision.display
@@ -280,9 +289,11 @@ class Relay:
                 len(context.users) - len(users) - len(context.devices)) + devices
         KSR.tm.t_set_fr(decision.ring_s * 1000, DEVICE_SILENCE_MS)
         if context.inside and decision.display == Display.EXTENSION:
+            # It is told by the caller's telephone, or by call control.
             context.shown = decision.shown_number.lstrip("+")
+            context.name = name_of(KSR.pv.get("$fn") or "")
         self.calls.ring(context, sorted(set(users)), now)
-        if context.inside:
+        if context.inside or context.name:
             KSR.tm.t_on_branch("ksr_branch")
         self.send(context)
         return True
@@ -386,14 +397,10 @@ class Relay:
             trunk = self.kernel.trunk(context.trunk)
             if trunk is None:
                 return
-            identity: Identity | None = self.identity(context, trunk)[0]
-        elif context.display == Display.EXTENSION:
-            identity = for_colleague(context.shown, self.domain)
+            identity: Identity = self.identity(context, trunk)[0]
         else:
-            identity = for_phone(context.shown, context.hidden, self.domain)
-        if identity is None:
-            return
-        KSR.uac.uac_replace_from(f'"{identity.from_name}"' if identity.from_name else "",
+            identity = for_phone(context.shown, context.hidden, self.domain, context.name)
+        KSR.uac.uac_replace_from(quoted(identity.from_name) if identity.from_name else "",
                                  identity.from_uri)
         for name in ("P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion",
                      "History-Info", "P-Preferred-Identity"):

@@ -27,17 +27,18 @@ from routing_core.codes cimport (
 )
 from routing_core.layout cimport (
     ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec,
-    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, GroupRec, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE,
-    H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES, MemberRec, N_DIRECT, N_FULL, N_MOBILE,
-    NumberRec, NumberSlot, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec, ServiceRec, TABLES,
-    TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_HOLIDAY, T_MEMBER,
-    T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_SERVICE, T_TENANT, T_TRUNK, T_USER, T_ZONE,
-    UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS, U_RECORD, ZoneRec, caller_key,
-    extension_key, hash_text, make_target, mix,
+    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, GroupRec, H_CALLER, H_EXTENSION, H_NAME, H_NUMBER,
+    H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES, MemberRec, N_DIRECT, N_FULL,
+    N_MOBILE, NameSlot, NumberRec, NumberSlot, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec,
+    ServiceRec, TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP,
+    T_HOLIDAY, T_MEMBER, T_NAME, T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_SERVICE, T_TENANT,
+    T_TRUNK, T_USER, T_ZONE, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS,
+    U_RECORD, ZoneRec, caller_key, extension_key, hash_text, make_target, mix,
 )
 from routing_core.numbers cimport read_e164
 from routing_core.snapshot cimport scaled
 
+from routing_core.caller_names import shown_name
 from routing_core.errors import RowError
 from routing_core.rows import (
     COUNTRIES, DEVICE_KINDS, DIGESTS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES, TRANSPORTS, ZONES,
@@ -68,13 +69,13 @@ cdef uint64_t EXTENSION_BIT = <uint64_t>1 << 55
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 FIRST_YEAR, LAST_YEAR = 2000, 2050      # of time zones and holidays; outside, the nearest applies
 
-cdef uint32_t SIZES[22]
+cdef uint32_t SIZES[24]
 SIZES[:] = [
     sizeof(TenantRec), sizeof(UserRec), sizeof(DeviceRec), sizeof(NumberRec), sizeof(ActivityRec),
     sizeof(ForwardRec), sizeof(GroupRec), sizeof(MemberRec), sizeof(ScheduleRec), sizeof(RuleRec),
     sizeof(TrunkRec), sizeof(RouteRec), sizeof(AreaRec), sizeof(PlanRec), sizeof(ZoneRec),
     sizeof(int32_t), sizeof(NumberSlot), sizeof(uint32_t), sizeof(uint32_t), sizeof(KeySlot),
-    sizeof(CallerSlot), sizeof(ServiceRec),
+    sizeof(CallerSlot), sizeof(ServiceRec), sizeof(char), sizeof(NameSlot),
 ]
 
 
@@ -468,7 +469,7 @@ cdef class BaseBuilder:
     """
 
     cdef list tables
-    cdef list sources, callers
+    cdef list sources, callers, names
     cdef dict plans
 
     def __init__(self, plans: dict):
@@ -476,6 +477,7 @@ cdef class BaseBuilder:
         self.tables = [Table(SIZES[i]) for i in range(TABLES)]
         self.sources = []
         self.callers = []
+        self.names = []
         self.plans = plans
 
     def add(self, str table, rows):
@@ -589,9 +591,23 @@ cdef class BaseBuilder:
                 self.callers.append((row[0], caller_number(row[1]),
                                      choice_of("caller_rule", "rule", CALLER_RULES, row[2])))
                 n += 1
+        elif table == "contact":
+            for row in rows:
+                self.add_names(row)
+                n += 1
         else:
             raise RowError(table, "", "no such table")
         return n
+
+    cdef int add_names(self, tuple row) except -1:
+        # Somebody's own contact gives no name; sorted, the one that is shown comes first.
+        id_, tenant, user, shared, name, numbers = row
+        text = shown_name(name)
+        if text and (user is None or shared):
+            for number in msgspec.json.decode(numbers):
+                self.names.append((tenant, number_of("contact", "numbers", number["e164"]),
+                                   user is not None, id_, text))
+        return 0
 
     cdef int add_number(self, tuple row) except -1:
         # A user's own number with nothing special about it is only a slot; others a full record.
@@ -748,6 +764,33 @@ cdef class BaseBuilder:
         self.tables[H_CALLER] = callers
         return 0
 
+    cdef int hash_names(self) except -1:
+        cdef Table text = self.tables[T_NAME]
+        cdef Table slots = Table(sizeof(NameSlot))
+        cdef NameSlot *into
+        cdef uint64_t key, at, start
+        cdef uint32_t tenant
+        cdef bytes name
+        slots.reserve(len(self.names) * 3 // 2 + 8)
+        into = <NameSlot *>slots.data
+        self.names.sort()
+        for tenant, number, _, _, name in self.names:
+            key = caller_key(tenant, number)
+            at = scaled(key, slots.count)
+            while into[at].key and not (into[at].key == key and into[at].tenant == tenant):
+                at = at + 1 if at + 1 < slots.count else 0
+            if into[at].key:
+                continue
+            start = text.count
+            text.at(start + len(name))
+            text.data[start] = <char>len(name)
+            memcpy(text.data + start + 1, <const char *>name, len(name))
+            into[at].key = key
+            into[at].tenant = tenant
+            into[at].at = <uint32_t>start
+        self.tables[H_NAME] = slots
+        return 0
+
     def finish(self, uint64_t revision, uint64_t generation):
         """(header, body) of the base; the builder is used up."""
         cdef BaseHeader header
@@ -756,6 +799,7 @@ cdef class BaseBuilder:
         cdef int i
         self.add_countries()
         self.hash_tables()
+        self.hash_names()
         memset(&header, 0, sizeof(header))
         memcpy(header.magic, b"VAXELSNP", 8)
         header.layout = LAYOUT_VERSION

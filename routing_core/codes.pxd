@@ -173,6 +173,7 @@ cpdef enum Rule:
     R_NOT_OWNED = 30
     R_AREA = 31
     R_ORDER = 32
+    R_CALLER_NAME = 33
 
 cpdef enum Skip:
     # Why a member of a group does not ring.

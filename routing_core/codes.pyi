@@ -166,6 +166,7 @@ class Rule(IntEnum):
     R_NOT_OWNED = 30
     R_AREA = 31
     R_ORDER = 32
+    R_CALLER_NAME = 33
 
 class Skip(IntEnum):
     LOGGED_OUT = 1

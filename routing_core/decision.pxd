@@ -38,4 +38,4 @@ cdef class Decision:
     cdef uint8_t target_kind[30]
     cdef uint32_t target_id[30]
     cdef uint32_t target_user[30]
-    cdef str location_text
+    cdef str location_text, name

@@ -110,6 +110,11 @@ cdef class Decision:
         return self.t.caller_user
 
     @property
+    def caller_name(self):
+        """What the company's directory calls an outside caller, for telephones; "" = unknown."""
+        return self.name or ""
+
+    @property
     def service_id(self):
         return self.service
 
@@ -121,4 +126,4 @@ cdef class Decision:
         """Everything that makes two decisions the same, as one tuple."""
         return (self.kind, self.reason, self.code, self.ring_s, self.parallel, self.display,
                 self.tenant, self.record, self.shown, self.number, self.service, self.group,
-                tuple(self.targets), self.trail)
+                tuple(self.targets), self.trail, self.caller_name)

@@ -157,6 +157,8 @@ def _line(rule: int, a: Any, b: Any, names: Names) -> str:
             return f"{names('trunk', a)} is down: tried last"
         case Rule.R_ON_NET:
             return f"{number_text(a)} belongs to another company on this exchange"
+        case Rule.R_CALLER_NAME:
+            return f"caller's name: {a}, from the directory"
         case Rule.R_RECORD:
             return "the call is recorded"
         case Rule.R_REJECT:

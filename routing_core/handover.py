@@ -28,7 +28,8 @@ ORDER: Final = "X-Vaxel-Order"
 
 class Handover(msgspec.Struct, array_like=True, frozen=True):
     """A call that call control is to deal with, and why. trail: see trail_text(); source_kind,
-    source, called, calling, wanted: as the edge asked the kernel; caller: its number as text."""
+    source, called, calling, wanted: as the edge asked the kernel; caller: its number as
+    text; name: what the directory calls it."""
 
     at: int
     uid: str
@@ -46,6 +47,7 @@ class Handover(msgspec.Struct, array_like=True, frozen=True):
     caller_user: int
     caller: str
     conversation: str = ""
+    name: str = ""
 
 
 class Order(msgspec.Struct, array_like=True, frozen=True):

@@ -16,6 +16,7 @@ cdef class Kernel(Outbound):
     cdef void telephones(self, Decision d, uint32_t tenant, str kind, uint32_t id,
                          uint32_t kinds)
     cdef void functions(self, Decision d)
+    cdef int name_caller(self, Decision d) except -1
     cdef uint64_t dialled(self, Decision d, str called, const PlanRec *plan, bint inside)
     cdef uint64_t resume(self, Decision d, int cause, str redirected)
     cdef bint visit(self, Decision d, uint32_t mark)

@@ -10,7 +10,7 @@ on with the state of that moment.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -19,8 +19,8 @@ from routing_core.codes cimport (
     CALL_FUNCTIONS, DIAL_CODE, CLOSED_HOURS, DECLINED, DEVICE, DISABLED, FIRST, FORWARDING_LOOP,
     GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, LINE_BUSY, LOGGED_OUT, NOBODY_AVAILABLE, NO_ANSWER,
     NO_DEVICE, NO_TARGET, NUMBER, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE, ORDINARY,
-    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY, R_CALLED, R_CALLER_RULE, R_CAUSE,
-    R_EXTENSION, R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS,
+    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY, R_CALLED, R_CALLER_NAME, R_CALLER_RULE,
+    R_CAUSE, R_EXTENSION, R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS,
     R_MEMBER_SKIPPED, R_ORDER, R_NUMBER, R_ON_NET, R_PREFIX, R_RECORD, R_RING_DEVICES, R_SCHEDULE,
     R_SOURCE_DEVICE, R_SOURCE_TRUNK, R_USER, SERVICE, SERVICE_TARGET, TOO_MANY_FORWARDS, TO_DEVICE,
     TRUNK, UNKNOWN_NUMBER, UNKNOWN_SOURCE, UNREACHABLE, USER, USER_AWAY, USER_BUSY, USER_DISABLED,
@@ -138,6 +138,7 @@ cdef class Kernel(Outbound):
             self.reject(d, TOO_MANY_FORWARDS, 0)
         if not self.owned:
             self.functions(d)
+        self.name_caller(d)
         d.t = self.t
         d.tenant = self.t.tenant
         d.record = self.t.record
@@ -336,6 +337,20 @@ cdef class Kernel(Outbound):
             d.parallel = False
             if self.trace is not None:
                 self.tell(R_HANDOVER, 0, CALL_FUNCTIONS)
+
+    cdef int name_caller(self, Decision d) except -1:
+        """What telephones and services here are told of an outside caller beside the number."""
+        cdef uint32_t size = 0
+        cdef const char *text
+        if self.t.caller == 0 or self.t.caller_user or not (d.kind == HANDOVER or (
+                d.kind == RELAY and d.target_kind[0] == TO_DEVICE)):
+            return 0
+        text = self.snapshot.caller_name(self.t.tenant, self.t.caller, &size)
+        if size:
+            d.name = PyUnicode_DecodeUTF8(text, size, NULL)
+            if self.trace is not None:
+                self.tell(R_CALLER_NAME, d.name, 0)
+        return 0
 
     cdef uint64_t dialled(self, Decision d, str called, const PlanRec *plan, bint inside):
         cdef Dialled what

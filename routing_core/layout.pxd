@@ -11,7 +11,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
-    LAYOUT_VERSION = 2
+    LAYOUT_VERSION = 3
     MAX_DEVICES = 6          # per user: fits the cache line of the user
     MAX_TARGETS = 30         # Kamailio's max_branches is 31
     MAX_MEMBERS = 64         # of a group
@@ -43,7 +43,9 @@ cdef enum:
     H_SOURCE = 19            # hash: trunk address or TLS name -> trunk
     H_CALLER = 20            # hash: user, number -> caller rule
     T_SERVICE = 21
-    TABLES = 22
+    T_NAME = 22              # text of callers' names: a byte of length, then UTF-8
+    H_NAME = 23              # hash: tenant, number -> T_NAME
+    TABLES = 24
 
 cdef packed struct TableRef:
     uint64_t offset
@@ -59,7 +61,7 @@ cdef packed struct BaseHeader:
     uint64_t revision
     uint64_t checksum        # XXH3-64 of everything after the header
     uint64_t generation
-    TableRef tables[22]
+    TableRef tables[24]
     uint64_t header_checksum  # of everything before this field
 
 cdef packed struct TenantRec:
@@ -258,6 +260,11 @@ cdef packed struct CallerSlot:
     uint32_t user
     uint32_t rule
 
+cdef packed struct NameSlot:
+    uint64_t key             # mixed from tenant and number; 0 = empty
+    uint32_t tenant
+    uint32_t at              # in T_NAME
+
 cdef packed struct KeySlot:
     uint64_t key             # 0 = empty
     uint32_t value
@@ -290,8 +297,9 @@ cdef inline uint64_t hash_text(const char *text, Py_ssize_t size) noexcept nogil
 cdef inline uint64_t extension_key(uint32_t tenant, uint32_t extension) noexcept nogil:
     return (<uint64_t>tenant << 32) | extension
 
-cdef inline uint64_t caller_key(uint32_t user, uint64_t number) noexcept nogil:
-    cdef uint64_t value = mix(number ^ mix(<uint64_t>user + <uint64_t>0x9E3779B97F4A7C15))
+cdef inline uint64_t caller_key(uint32_t owner, uint64_t number) noexcept nogil:
+    # Of a caller as a user's rules and a tenant's directory know it.
+    cdef uint64_t value = mix(number ^ mix(<uint64_t>owner + <uint64_t>0x9E3779B97F4A7C15))
     return value if value else 1
 
 cdef packed struct OverlayHeader:

@@ -18,7 +18,7 @@ from routing_core.build cimport (
 )
 from routing_core.codes cimport GROUP, SERVICE, USER
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, DeviceRec, ForwardRec, GroupRec, H_CALLER, H_EXTENSION, H_SOURCE,
+    ActivityRec, AreaRec, DeviceRec, ForwardRec, GroupRec, H_CALLER, H_EXTENSION, H_NAME, H_SOURCE,
     H_USERNAME, LAYOUT_VERSION, MemberRec, NumberRec, OVERLAY_BUCKETS, OVERLAY_HEADER,
     OverlayEntry, OverlayHeader, RouteRec, RuleRec, ScheduleRec, ServiceRec, TenantRec, TrunkRec,
     T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP, T_MEMBER, T_NUMBER, T_ROUTE, T_RULE,
@@ -26,6 +26,7 @@ from routing_core.layout cimport (
     extension_key, make_target, mix, vx_load, vx_store,
 )
 
+from routing_core.caller_names import shown_name
 from routing_core.errors import OverlayFull
 
 cdef uint64_t NEVER = ~<uint64_t>0     # the version of an entry that is not to be seen
@@ -37,6 +38,7 @@ KINDS = {
     "schedule": T_SCHEDULE, "rules": T_RULE, "trunk": T_TRUNK, "routes": T_ROUTE, "area": T_AREA,
     "service": T_SERVICE,
     "extension": H_EXTENSION, "username": H_USERNAME, "source": H_SOURCE, "caller": H_CALLER,
+    "name": H_NAME,
 }
 
 
@@ -181,6 +183,11 @@ def pack_caller_rule(uint32_t user, str number, rule):
     """rule: "vip", "blocked", or None for none any more."""
     return {("caller", caller_key(user, caller_number(number))):
             word(caller_rule_code(rule))}
+
+
+def pack_caller_name(uint32_t tenant, str number, str name):
+    """name: of the contact with that number, "" for none any more."""
+    return {("name", caller_key(tenant, number_of("contact", "numbers", number))): shown_name(name)}
 
 
 cdef bytes word(uint32_t value):

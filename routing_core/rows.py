@@ -34,6 +34,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "area": ("id", "centre", "location", "trunk"),
     "caller_rule": ("user", "number", "rule"),
     "service": ("id", "tenant", "extension"),
+    "contact": ("id", "tenant", "user", "shared", "name", "numbers"),
 }
 
 #: Rows of these come sorted by their first column; the compiler makes lists of them.

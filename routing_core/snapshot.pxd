@@ -35,6 +35,8 @@ cdef class Snapshot:
     cdef uint32_t username(self, uint64_t name_hash) noexcept nogil
     cdef uint32_t source(self, uint64_t source_hash) noexcept nogil
     cdef int caller_rule(self, uint32_t user, uint64_t number) noexcept nogil
+    cdef const char *caller_name(self, uint32_t tenant, uint64_t number,
+                                 uint32_t *size) noexcept nogil
     cdef uint64_t pin(self) noexcept nogil
 
 cdef uint64_t scaled(uint64_t value, uint64_t count) noexcept nogil

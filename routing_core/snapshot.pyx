@@ -6,15 +6,16 @@ that, so a reader cannot see half of one, and a writer that dies leaves only inv
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from routing_core.layout cimport (
     LAYOUT_VERSION, OVERLAY_BUCKETS, OVERLAY_HEADER, TABLES, BaseHeader, CallerSlot, DeviceRec,
     GroupRec, KeySlot, NumberRec, NumberSlot, OverlayEntry, OverlayHeader, PlanRec, TableRef,
     TenantRec, TrunkRec, UserRec, AreaRec, ActivityRec, ScheduleRec, ServiceRec, ZoneRec,
-    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, H_CALLER, H_EXTENSION, H_NUMBER, H_SOURCE,
-    H_USERNAME, N_DIRECT, N_FULL, T_ACTIVITY, T_AREA, T_DEVICE, T_GROUP, T_NUMBER, T_PLAN,
+    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, H_CALLER, H_EXTENSION, H_NAME, H_NUMBER, H_SOURCE,
+    H_USERNAME, NameSlot, N_DIRECT, N_FULL, T_ACTIVITY, T_AREA, T_DEVICE, T_GROUP, T_NAME, T_NUMBER,
+    T_PLAN,
     T_SCHEDULE, T_SERVICE, T_TENANT, T_TRUNK, T_USER, T_ZONE, caller_key, extension_key,
     make_target, mix, vx_load,
 )
@@ -314,6 +315,29 @@ cdef class Snapshot:
             if at == ref.count:
                 at = 0
         return 0
+
+    cdef const char *caller_name(self, uint32_t tenant, uint64_t number,
+                                 uint32_t *size) noexcept nogil:
+        # What the company's directory calls that caller; size 0 when it does not know it.
+        cdef uint64_t key = caller_key(tenant, number)
+        cdef const char *text = <const char *>self.changed(H_NAME, key, size)
+        if text != NULL:
+            return text
+        size[0] = 0
+        cdef const TableRef *ref = &self.header.tables[H_NAME]
+        if ref.count == 0:
+            return NULL
+        cdef const NameSlot *slots = <const NameSlot *>(self.base + ref.offset)
+        cdef uint64_t at = scaled(key, ref.count)
+        while slots[at].key != 0:
+            if slots[at].key == key and slots[at].tenant == tenant:
+                text = <const char *>self.record(T_NAME, slots[at].at)
+                size[0] = <uint8_t>text[0]
+                return text + 1
+            at += 1
+            if at == ref.count:
+                at = 0
+        return NULL
 
     cdef uint64_t pin(self) noexcept nogil:
         # From here on everything is read as of one commit, however many come meanwhile; the

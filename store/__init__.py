@@ -3,6 +3,7 @@
 from store.errors import (
     BrokenReference,
     Conflict,
+    NewerStore,
     NotFound,
     StillReferenced,
     StoreBusy,
@@ -10,5 +11,5 @@ from store.errors import (
 )
 from store.sqlite import SqliteStore
 
-__all__ = ["BrokenReference", "Conflict", "NotFound", "SqliteStore", "StillReferenced",
-           "StoreBusy", "StoreError"]
+__all__ = ["BrokenReference", "Conflict", "NewerStore", "NotFound", "SqliteStore",
+           "StillReferenced", "StoreBusy", "StoreError"]

@@ -5,7 +5,8 @@ StoreError
 ├── Conflict            unique value taken, or a stale version
 ├── BrokenReference     points at a row that is not there, or of another tenant
 ├── StillReferenced     cannot be deleted: something points at it
-└── StoreBusy           another writer held the database too long
+├── StoreBusy           another writer held the database too long
+└── NewerStore          a newer version of the exchange has changed the database
 """
 
 
@@ -35,3 +36,7 @@ class StillReferenced(StoreError):
 
 class StoreBusy(StoreError):
     """Another writer held the database too long."""
+
+
+class NewerStore(StoreError):
+    """A newer version of the exchange has changed the database."""

@@ -66,13 +66,17 @@ class Messages:
             f"ORDER BY created_ms {order}, uid {order} LIMIT ?", mailbox, *states, limit)
 
     def set_message_state(self, uid: str, state: Literal["new", "saved", "deleted"],
-                          at_ms: int) -> VoiceMessage:
+                          at_ms: int, by: str = "") -> VoiceMessage:
         with writing(self._db):
             before = self.message(uid)
             if not before.path and state != "deleted":
                 raise Conflict(f"message {uid} has no audio", "state")
-            self._db.execute("UPDATE voice_message SET state = ?, changed_ms = ? WHERE uid = ?",
-                             (state, at_ms, uid))
+            if self._db.execute("SELECT 1 FROM deleting WHERE kind = 'message' AND uid = ?",
+                                (uid,)).fetchone():
+                raise Conflict(f"message {uid} is being deleted", "state")
+            self._db.execute("UPDATE voice_message SET state = ?, changed_ms = ?, deleted_by = ? "
+                             "WHERE uid = ?",
+                             (state, at_ms, by if state == "deleted" else "", uid))
         return msgspec.structs.replace(before, state=state)
 
     def message_counts(self, mailbox: int) -> tuple[int, int]:
@@ -88,13 +92,10 @@ class Messages:
         return self._flat(VoiceMessage, "WHERE state = 'deleted' AND changed_ms < ? LIMIT ?",
                           before_ms, limit)
 
-    def give_up_message(self, uid: str) -> bool:
-        return bool(self._db.execute(
-            "UPDATE voice_message SET path = '' WHERE uid = ? AND state = 'deleted'",
-            (uid,)).rowcount)
-
-    def remove_message(self, uid: str) -> None:
-        self._db.execute("DELETE FROM voice_message WHERE uid = ? AND state = 'deleted'", (uid,))
+    def forget_empty_messages(self, before_ms: int) -> int:
+        return self._db.execute(
+            "DELETE FROM voice_message WHERE state = 'deleted' AND changed_ms < ? "
+            "AND path = '' AND deleted_by = ''", (before_ms,)).rowcount
 
     # -- callback requests --------------------------------------------------------------------
 
@@ -170,6 +171,24 @@ class Messages:
         if deliveries:
             with writing(self._db):
                 self._insert(deliveries)
+
+    def add_delivery(self, delivery: Delivery) -> Delivery:
+        with writing(self._db):
+            self._insert([delivery])
+            id_ = self._db.execute("SELECT last_insert_rowid()").fetchone()[0]
+        return msgspec.structs.replace(delivery, id=id_)
+
+    def delivery(self, id_: int) -> Delivery:
+        found = self._flat(Delivery, "WHERE id = ?", id_)
+        if not found:
+            raise NotFound(f"no delivery {id_}")
+        return found[0]
+
+    def sms_since(self, tenant: int, since_ms: int) -> int:
+        found: int = self._db.execute(
+            "SELECT count(*) FROM delivery WHERE kind = 'sms' AND tenant = ? AND created_ms > ?",
+            (tenant, since_ms)).fetchone()[0]
+        return found
 
     def due_deliveries(self, now_ms: int, *, per_tenant: int = 10,
                        limit: int = 100) -> list[Delivery]:

@@ -6,6 +6,9 @@ points at somebody else's.
 
 from sqlite_utils import Database, Migrations
 
+from store import directory
+from store.calls import index_call
+
 migrations = Migrations("vaxel")
 
 
@@ -354,6 +357,7 @@ CREATE TABLE webhook (
     enabled INTEGER NOT NULL)""")
     db.execute("CREATE INDEX webhook_tenant ON webhook (tenant)")
     # A revision's company, so that each sees its own.
+    db.execute("ALTER TABLE revision ADD COLUMN by TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE revision ADD COLUMN tenant INTEGER")
     db.execute("""
 UPDATE revision SET tenant = (
@@ -362,3 +366,219 @@ UPDATE revision SET tenant = (
                ELSE json_extract(ifnull(after, before), '$.tenant') END AS of
         FROM change WHERE change.revision = revision.id))""")
     db.execute("CREATE INDEX revision_tenant ON revision (tenant, id)")
+
+
+@migrations()
+def m014_answers(db: Database) -> None:
+    """What the API remembers of requests, and changes that are to be made later."""
+    db.execute("""
+CREATE TABLE answer (
+    owner TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, sealed BLOB NOT NULL,
+    at_ms INTEGER NOT NULL, PRIMARY KEY (owner, key))""")
+    db.execute("CREATE INDEX answer_at ON answer (at_ms)")
+    db.execute("""
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, tenant INTEGER, by TEXT NOT NULL,
+    name TEXT NOT NULL, role TEXT NOT NULL, address TEXT NOT NULL, method TEXT NOT NULL,
+    path TEXT NOT NULL, status INTEGER NOT NULL, said TEXT NOT NULL)""")
+    db.execute("CREATE INDEX audit_tenant ON audit (tenant, id)")
+    db.execute("CREATE INDEX audit_at ON audit (at_ms)")
+    db.execute("""
+CREATE TABLE planned (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER, at_ms INTEGER NOT NULL,
+    by TEXT NOT NULL, name TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL,
+    body TEXT NOT NULL, created_ms INTEGER NOT NULL, state TEXT NOT NULL
+        CHECK (state IN ('waiting','done','failed','cancelled')),
+    done_ms INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '')""")
+    db.execute("CREATE INDEX planned_due ON planned (at_ms) WHERE state = 'waiting'")
+    db.execute("CREATE INDEX planned_tenant ON planned (tenant, id)")
+
+
+@migrations()
+def m008_access(db: Database) -> None:
+    """How people sign in: what belongs to an account goes with it."""
+    db.execute("""
+CREATE TABLE account_credential (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    kind TEXT NOT NULL CHECK (kind IN ('password','totp','passkey','recovery')),
+    name TEXT NOT NULL, data TEXT NOT NULL, handle TEXT UNIQUE, counter INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL)""")
+    db.execute("CREATE INDEX account_credential_account ON account_credential (account)")
+    db.execute("CREATE UNIQUE INDEX account_credential_one ON account_credential (account, kind) "
+               "WHERE kind IN ('password','totp')")
+    db.execute("""
+CREATE TABLE account_session (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT NOT NULL UNIQUE,
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE,
+    created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL,
+    idle_ms INTEGER NOT NULL, factors TEXT NOT NULL, second INTEGER NOT NULL,
+    agent TEXT NOT NULL, address TEXT NOT NULL)""")
+    db.execute("CREATE INDEX account_session_account ON account_session (account)")
+    db.execute("""
+CREATE TABLE account_pending (
+    digest TEXT PRIMARY KEY, kind TEXT NOT NULL,
+    account INTEGER REFERENCES account (id) ON DELETE CASCADE, data TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL)""")
+    db.execute("CREATE INDEX account_pending_account ON account_pending (account, kind, "
+               "created_ms)")
+    db.execute("""
+CREATE TABLE account_address (
+    account INTEGER NOT NULL REFERENCES account (id) ON DELETE CASCADE, address TEXT NOT NULL,
+    seen_ms INTEGER NOT NULL, PRIMARY KEY (account, address)) WITHOUT ROWID""")
+    db.execute("CREATE INDEX account_domain ON account (substr(email, instr(email, '@') + 1))")
+
+
+@migrations()
+def m009_hooks(db: Database) -> None:
+    """Where each webhook is in the events of its company, what was tried, what was given up; and
+    deliveries by SMS.
+
+    A webhook begins with what happens after it was made, and again when it is saved.
+    """
+    db.execute("""
+CREATE TABLE webhook_state (
+    webhook INTEGER PRIMARY KEY REFERENCES webhook (id) ON DELETE CASCADE,
+    seq INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0, next_ms INTEGER NOT NULL DEFAULT 0,
+    gone_ms INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',
+    version INTEGER NOT NULL DEFAULT 1,
+    old_secret TEXT NOT NULL DEFAULT '', old_until_ms INTEGER NOT NULL DEFAULT 0)""")
+    newest = "(SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'event')"
+    db.execute("INSERT INTO webhook_state (webhook, seq) "  # noqa: S608
+               f"SELECT id, {newest} FROM webhook")
+    db.execute(f"""
+CREATE TRIGGER webhook_made AFTER INSERT ON webhook BEGIN
+    INSERT INTO webhook_state (webhook, seq) VALUES (new.id, {newest}); END""")  # noqa: S608
+    db.execute("""
+CREATE TRIGGER webhook_saved AFTER UPDATE ON webhook BEGIN
+    UPDATE webhook_state SET tries = 0, next_ms = 0, gone_ms = 0, error = '',
+        version = version + 1 WHERE webhook = new.id; END""")
+    db.execute("""
+CREATE TABLE webhook_attempt (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    webhook INTEGER NOT NULL REFERENCES webhook (id) ON DELETE CASCADE,
+    event INTEGER NOT NULL, at_ms INTEGER NOT NULL, took_ms INTEGER NOT NULL,
+    status INTEGER NOT NULL, error TEXT NOT NULL)""")
+    db.execute("CREATE INDEX webhook_attempt_webhook ON webhook_attempt (webhook, id)")
+    db.execute("""
+CREATE TABLE dead_letter (
+    webhook INTEGER NOT NULL REFERENCES webhook (id) ON DELETE CASCADE, event INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, tries INTEGER NOT NULL, status INTEGER NOT NULL, error TEXT NOT NULL,
+    again INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (webhook, event)) WITHOUT ROWID""")
+    db.execute("CREATE INDEX dead_letter_again ON dead_letter (webhook, event) WHERE again = 1")
+    db.execute("ALTER TABLE delivery RENAME TO earlier_delivery")
+    db.execute("""
+CREATE TABLE delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('mail','sms','webhook')), "to" TEXT NOT NULL,
+    subject TEXT NOT NULL, body TEXT NOT NULL, attachment TEXT NOT NULL,
+    created_ms INTEGER NOT NULL, tries INTEGER NOT NULL, next_ms INTEGER NOT NULL,
+    done_ms INTEGER NOT NULL, error TEXT NOT NULL)""")
+    db.execute("INSERT INTO delivery SELECT * FROM earlier_delivery")
+    # The ids go on: they are in what others got as Message-ID and Idempotency-Key.
+    db.execute("UPDATE sqlite_sequence SET seq = (SELECT ifnull(max(seq), 0) FROM "
+               "sqlite_sequence WHERE name = 'earlier_delivery') WHERE name = 'delivery'")
+    db.execute("DROP TABLE earlier_delivery")
+    db.execute("CREATE INDEX delivery_due ON delivery (next_ms) WHERE done_ms = 0")
+    db.execute("CREATE INDEX delivery_done ON delivery (done_ms) WHERE done_ms != 0")
+    db.execute("CREATE INDEX delivery_tenant ON delivery (tenant, id)")
+    db.execute("CREATE INDEX delivery_sms ON delivery (tenant, created_ms) WHERE kind = 'sms'")
+
+
+@migrations()
+def m012_retention(db: Database) -> None:
+    """What was deleted, as a chain of lines that can only grow, and what is being deleted; what is
+    kept whatever the company's policy says."""
+    for table in ("recording", "call_record"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN keep INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE INDEX voice_message_tenant ON voice_message (tenant, created_ms)")
+    columns = ("kind TEXT NOT NULL, uid TEXT NOT NULL, sha256 TEXT NOT NULL, "
+               "bytes INTEGER NOT NULL, made_ms INTEGER NOT NULL, why TEXT NOT NULL, "
+               "by TEXT NOT NULL, at_ms INTEGER NOT NULL")
+    db.execute(f"""
+CREATE TABLE deleting (
+    tenant INTEGER NOT NULL, {columns}, path TEXT NOT NULL,
+    PRIMARY KEY (kind, uid)) WITHOUT ROWID""")
+    db.execute(f"""
+CREATE TABLE deletion (
+    tenant INTEGER NOT NULL, seq INTEGER NOT NULL, {columns}, previous TEXT NOT NULL,
+    hash TEXT NOT NULL, PRIMARY KEY (tenant, seq)) WITHOUT ROWID""")
+    for what in ("UPDATE", "DELETE"):
+        db.execute(f"CREATE TRIGGER deletion_no_{what.lower()} BEFORE {what} ON deletion BEGIN "
+                   "SELECT RAISE(ABORT, 'lines are only added'); END")
+
+
+@migrations()
+def m011_jobs(db: Database) -> None:
+    """Long pieces of work that are asked for by the API."""
+    db.execute("""
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL, by TEXT NOT NULL,
+    name TEXT NOT NULL, question TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    began_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL, tries INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting','running','done','failed')))""")
+    db.execute("CREATE INDEX job_tenant ON job (tenant, id)")
+    db.execute("CREATE INDEX job_state ON job (state, id)")
+
+
+@migrations()
+def m013_figures(db: Database) -> None:
+    """Calls as they are listed, with what they came to; what is counted of queues and calls.
+
+    The call records of before are put into the index; where they came to is not known.
+    """
+    db.execute("""
+CREATE TABLE call_item (
+    id INTEGER PRIMARY KEY, tenant INTEGER NOT NULL, started_ms INTEGER NOT NULL,
+    uid TEXT NOT NULL UNIQUE, part INTEGER NOT NULL, direction TEXT NOT NULL, number TEXT NOT NULL,
+    other TEXT NOT NULL, outcome TEXT NOT NULL, wait_ms INTEGER NOT NULL, talk_ms INTEGER NOT NULL,
+    trunk INTEGER, recorded INTEGER NOT NULL, caller_user INTEGER)""")
+    db.execute("CREATE INDEX call_item_time ON call_item (tenant, started_ms)")
+    for column, there in (("number", "number != ''"), ("other", "other != ''"),
+                          ("trunk", "trunk IS NOT NULL"), ("outcome", ""), ("direction", ""),
+                          ("recorded", "recorded = 1")):
+        db.execute(f"CREATE INDEX call_item_{column} ON call_item (tenant, {column}, started_ms) "
+                   f"WHERE part = 0{there and ' AND ' + there}")
+    db.execute("""
+CREATE TABLE call_place (
+    kind TEXT NOT NULL, subject INTEGER NOT NULL, started_ms INTEGER NOT NULL,
+    item INTEGER NOT NULL, role TEXT NOT NULL,
+    PRIMARY KEY (kind, subject, started_ms, item)) WITHOUT ROWID""")
+    db.execute("CREATE INDEX call_place_item ON call_place (item)")
+    db.execute("""
+CREATE TABLE call_way (
+    uid TEXT NOT NULL, kind TEXT NOT NULL, subject INTEGER NOT NULL,
+    PRIMARY KEY (uid, kind, subject)) WITHOUT ROWID""")
+    db.execute("""
+CREATE TRIGGER call_record_gone AFTER DELETE ON call_record BEGIN
+    DELETE FROM call_place WHERE item = (SELECT id FROM call_item WHERE uid = old.uid);
+    DELETE FROM call_item WHERE uid = old.uid;
+    DELETE FROM call_way WHERE uid = old.uid;
+END""")
+    db.execute("""
+CREATE TABLE figure (
+    tenant INTEGER NOT NULL, kind TEXT NOT NULL, subject INTEGER NOT NULL,
+    span_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL, data BLOB NOT NULL,
+    PRIMARY KEY (tenant, kind, subject, span_ms, at_ms)) WITHOUT ROWID""")
+    db.execute("CREATE INDEX figure_at ON figure (tenant, at_ms)")
+    db.execute("CREATE TABLE figure_state (tenant INTEGER PRIMARY KEY, seq INTEGER NOT NULL, "
+               "data BLOB NOT NULL)")
+    db.execute("CREATE TABLE figure_due (tenant INTEGER NOT NULL, at_ms INTEGER NOT NULL, "
+               "changes INTEGER NOT NULL, PRIMARY KEY (tenant, at_ms)) WITHOUT ROWID")
+    for uid, in db.execute("SELECT uid FROM call_record").fetchall():
+        index_call(db.conn, uid)
+    db.execute("DROP TABLE call_party")
+
+
+@migrations()
+def m015_deleted_by(db: Database) -> None:
+    """Who has deleted a voice message that can still be taken back."""
+    db.execute("ALTER TABLE voice_message ADD COLUMN deleted_by TEXT NOT NULL DEFAULT ''")
+
+
+@migrations()
+def m010_directory(db: Database) -> None:
+    """Whom people may look for, by the beginnings of words."""
+    db.execute(directory.TABLE)
+    directory.index_everything(db.conn)

@@ -28,7 +28,7 @@ SkillLevel = Annotated[int, Meta(ge=1, le=5)]
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
 DeviceKind = Literal["desk", "soft", "mobile", "cordless"]
 Media = Literal["auto", "always"]
-Mail = Annotated[str, Meta(pattern=r"^[^@\s<>\"']{1,64}@[A-Za-z0-9.-]{1,190}\Z")]
+Mail = Annotated[str, Meta(pattern=r"""^[^@\s<>"']{1,64}@[A-Za-z0-9.-]{1,190}\Z""")]
 Webhook = Annotated[str, Meta(pattern=r"^https?://[!-~]{1,400}\Z")]
 Text = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Days = Annotated[int, Meta(ge=1, le=3660)]
@@ -358,6 +358,7 @@ class Mailbox(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     max_message_s: Annotated[int, Meta(ge=5, le=900)] = 180
     max_messages: Annotated[int, Meta(ge=1, le=500)] = 50
     email: Annotated[tuple[Mail, ...], Meta(max_length=10)] = ()
+    sms: Annotated[tuple[E164, ...], Meta(max_length=10)] = ()
     attach: bool = True
     webhook: Webhook | None = None
     colleague: Target | None = None
@@ -370,10 +371,11 @@ class MailboxAccess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class CallbackMenu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
                    tag="callback_menu"):
-    """I6: the caller keys a number, which is kept and sent by mail or to a webhook (SMS)."""
+    """I6: the caller keys a number, which is kept and sent by mail, by SMS or to a webhook."""
 
     prompt: Id | None = None
     email: Annotated[tuple[Mail, ...], Meta(max_length=10)] = ()
+    sms: Annotated[tuple[E164, ...], Meta(max_length=10)] = ()
     webhook: Webhook | None = None
 
 
@@ -711,12 +713,12 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """A mail or a webhook call that is to be sent. to: address or URL; attachment: a path relative
-    to the state directory."""
+    """A mail, an SMS or a webhook call that is to be sent. to: address, number or URL; subject: of
+    an SMS its sender, "" the exchange's own; attachment: a path relative to the state directory."""
 
     id: int = 0
     tenant: int
-    kind: Literal["mail", "webhook"]
+    kind: Literal["mail", "sms", "webhook"]
     to: str
     subject: str = ""
     body: Any = None
@@ -744,5 +746,6 @@ class Revision(Struct, frozen=True, kw_only=True):
     author: str
     at_ms: int
     note: str
+    by: str = ""
     tenant: int | None = None  # whose rows were changed; None: the operator's, or several's
     changes: list[Change] = field(default_factory=list)

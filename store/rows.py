@@ -5,7 +5,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Final, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 
@@ -53,46 +53,89 @@ def _text(target: Target) -> str | None:
     return target.text
 
 
+class Column(NamedTuple):
+    """A field as the database has it. kind: "plain", "flag", "mask", "json" or "target"; type: of
+    what JSON holds."""
+
+    name: str
+    kind: str
+    type: Any
+
+
+@functools.cache
+def plan_of(table: str) -> tuple[Column, ...]:
+    """The fields of a table."""
+    found = []
+    for one in msgspec.structs.fields(TABLES[table]):
+        kind = "target" if _is_target(one.type) else "mask" if one.name in MASKS else \
+            "json" if one.name in _JSON_FIELDS else "flag" if _is_flag(one.type) else "plain"
+        found.append(Column(one.name, kind, one.type))
+    return tuple(found)
+
+
+def _is_flag(annotation: Any) -> bool:
+    return annotation is bool or (
+        get_origin(annotation) is Annotated and get_args(annotation)[0] is bool)
+
+
+def _values(column: Column, value: Any) -> list[Any]:
+    """What the columns of a field hold."""
+    match column.kind:
+        case "target":
+            return [None] * 4 if value is None else [
+                value.kind, value.user, value.group, _text(value)]
+        case "mask":
+            return [sum(1 << MASKS[column.name].index(item) for item in set(value))]
+        case "json":
+            return [None if value is None else encode(value).decode()]
+        case "flag":
+            return [int(value)]
+    return [value]
+
+
 def to_values(row: Row, table: str) -> list[Any]:
     """What the columns of the row's table hold of it."""
+    return [value for column in plan_of(table)
+            for value in _values(column, getattr(row, column.name))]
+
+
+def differing(row: Row, before: Row, table: str) -> tuple[list[str], list[Any]]:
+    """(columns, values) of the fields that are not as they were."""
+    names: list[str] = []
     values: list[Any] = []
-    for name, target in fields_of(table):
-        value = getattr(row, name)
-        if target:
-            values += [None] * 4 if value is None else [
-                value.kind, value.user, value.group, _text(value)]
-        elif name in MASKS:
-            values.append(sum(1 << MASKS[name].index(item) for item in set(value)))
-        elif name in _JSON_FIELDS:
-            values.append(None if value is None else encode(value).decode())
-        else:
-            values.append(int(value) if value is True or value is False else value)
-    return values
+    for column in plan_of(table):
+        value = getattr(row, column.name)
+        if value != getattr(before, column.name):
+            names += [f"{column.name}_{part}" for part in _PARTS] \
+                if column.kind == "target" else [column.name]
+            values += _values(column, value)
+    return names, values
 
 
-def _target(kind: str, user: int | None, group: int | None, text: str | None) -> dict[str, Any]:
+def _target(kind: str, user: int | None, group: int | None, text: str | None) -> Target:
     if kind == "service":
-        return {"kind": kind, "service": int(text) if text else None}
-    return {"kind": kind, "user": user, "group": group, "text": text}
+        return Target(kind="service", service=int(text) if text else None)
+    return Target(kind=kind, user=user, group=group, text=text)  # type: ignore[arg-type]
 
 
 def from_values(table: str, values: Sequence[Any]) -> Row:
-    """The row that these values of columns_of() are."""
+    """The row that these values of columns_of() are. They were checked when they were written."""
     found: dict[str, Any] = {}
     at = 0
-    for name, target in fields_of(table):
-        if target:
-            found[name] = None if values[at] is None else _target(*values[at:at + 4])
-            at += 4
-            continue
+    for name, kind, type_ in plan_of(table):
         value = values[at]
         at += 1
-        if name in MASKS:
-            value = [item for bit, item in enumerate(MASKS[name]) if value >> bit & 1]
-        elif name in _JSON_FIELDS:
-            value = None if value is None else msgspec.json.decode(value)
+        if kind == "target":
+            value = None if value is None else _target(*values[at - 1:at + 3])
+            at += 3
+        elif kind == "flag":
+            value = bool(value)
+        elif kind == "mask":
+            value = tuple(item for bit, item in enumerate(MASKS[name]) if value >> bit & 1)
+        elif kind == "json" and value is not None:
+            value = msgspec.json.decode(value, type=type_)
         found[name] = value
-    return msgspec.convert(found, TABLES[table], strict=False)
+    return TABLES[table](**found)
 
 
 def row_values(table: str, rows: list[Row], columns: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -3,29 +3,39 @@
 import functools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from sqlite_utils import Database
 
-from store.errors import BrokenReference, NotFound, StillReferenced, StoreError
+from store.accounts import Accounts
+from store.answers import Answers
+from store.backlog import Backlog
+from store.calls import Calls
+from store.directory import Directory, keep_words
+from store.errors import BrokenReference, NewerStore, NotFound, StillReferenced, StoreError
+from store.figures import FigureRows
+from store.hooks import Hooks
+from store.jobs import Jobs
 from store.links import TARGET_TABLES, Pointer, links_of
 from store.messages import Messages
 from store.migrations import migrations
 from store.model import (
     TABLES,
-    CallRecord,
     Change,
     Presence,
-    Recording,
     Revision,
     Row,
     Service,
 )
+from store.planned import Plans
+from store.retention import Retention
 from store.rows import (
     REFERENCES,
     columns_of,
+    differing,
     encode,
     fields_of,
     from_values,
@@ -34,12 +44,12 @@ from store.rows import (
     to_values,
 )
 from store.transactions import writing
+from store.versions import refuse_newer
 
 #: How long a writer waits for another process's commit before StoreBusy.
 BUSY_TIMEOUT_MS: Final = 5000
-
-#: Of a call to a user who took part in several of its legs, the first of these is told.
-_ROLES: Final = ("caller", "answered", "missed", "rang")
+#: Prepared statements that are kept.
+STATEMENTS: Final = 512
 
 
 class SqliteReader:
@@ -140,12 +150,16 @@ def _tenant_of(changes: Sequence[Change]) -> int | None:
 class SqliteWriter(SqliteReader):
     """A change under way; see port.Writer."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, by: str = "") -> None:
         super().__init__(connection)
+        self._by = by
         self.changes: list[Change] = []
+        #: (table, id) of the row that was written last, for who has to say which one was refused.
+        self.at = "", 0
 
     def create(self, row: Row) -> Row:
         table = table_of(row)
+        self.at = table, row.id
         columns = columns_of(table)
         self._check_references(row, table)
         values = to_values(row, table)
@@ -156,18 +170,30 @@ class SqliteWriter(SqliteReader):
                                   f"VALUES ({marks})", values)
         made = msgspec.structs.replace(row, id=cursor.lastrowid)
         self._link(made)
+        keep_words(self._db, None, made)
         self.changes.append(Change(table=table, id=made.id, before=None,
                                    after=msgspec.to_builtins(made)))
         return made
 
-    def replace(self, row: Row) -> Row:
+    def next_id(self, table: str) -> int:
+        """The id that the next new row gets."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?",
+                                 (table,)).fetchone()
+        return int(found[0]) + 1 if found else 1
+
+    def replace(self, row: Row, before: Row | None = None) -> Row:
         table = table_of(row)
-        before = self.get(table, row.id)
-        self._check_references(row, table)
-        sets = ", ".join(f"{name} = ?" for name in columns_of(table))
-        self._run(table, f"UPDATE {table} SET {sets} WHERE id = ?",  # noqa: S608
-                  [*to_values(row, table), row.id])
+        self.at = table, row.id
+        if before is None:
+            before = self.get(table, row.id)
+        self._check_references(row, table, before)
+        names, values = differing(row, before, table)
+        if names:
+            sets = " = ?, ".join(names)
+            self._run(table, f"UPDATE {table} SET {sets} = ? WHERE id = ?",  # noqa: S608
+                      [*values, row.id])
         self._link(row)
+        keep_words(self._db, before, row)
         self.changes.append(Change(table=table, id=row.id, before=msgspec.to_builtins(before),
                                    after=msgspec.to_builtins(row)))
         return row
@@ -183,16 +209,21 @@ class SqliteWriter(SqliteReader):
             by = ", ".join(map(str, self.pointing_at(table, id_)))
             raise StillReferenced(f"{error}: {by}" if by else str(error)) from error
         if isinstance(before, Service):
-            self._db.execute("UPDATE voice_message SET state = 'deleted' WHERE mailbox = ?", (id_,))
+            self._db.execute("UPDATE voice_message SET state = 'deleted', deleted_by = ? "
+                             "WHERE mailbox = ? AND state != 'deleted'", (self._by, id_))
             self._db.execute("DELETE FROM callback_request WHERE service = ?", (id_,))
+        keep_words(self._db, before, None)
         self.changes.append(Change(table=table, id=id_, before=msgspec.to_builtins(before),
                                    after=None))
 
-    def _check_references(self, row: Row, table: str) -> None:
+    def _check_references(self, row: Row, table: str, before: Row | None = None) -> None:
         # The database refuses a broken reference too, but does not say which field it is.
         tenant = row.id if table == "tenant" else getattr(row, "tenant", None)
+        moved = before is None or getattr(before, "tenant", None) != getattr(row, "tenant", None)
         for field, target in fields_of(table):
             value = getattr(row, field)
+            if not moved and value == getattr(before, field):
+                continue
             if target and value is not None:
                 for part, to in TARGET_TABLES.items():
                     self._check_reference(f"{field}.{part}", to, getattr(value, part), tenant)
@@ -244,18 +275,26 @@ class ReadTransaction:
         self._db.execute("COMMIT")
 
 
-class SqliteStore(SqliteReader, Messages):
+class SqliteStore(SqliteReader, Accounts, Messages, Calls, FigureRows, Backlog,
+                  Answers, Plans, Jobs, Directory, Hooks, Retention):
     """See port.Store. One connection; use it from one thread."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = path
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False,
+                                     cached_statements=STATEMENTS)
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON",
                        f"busy_timeout = {BUSY_TIMEOUT_MS}"):
             connection.execute(f"PRAGMA {pragma}")
         super().__init__(connection)
+        self._seen = {}
         if isinstance(path, Path) and path.exists():
             path.chmod(0o600)  # it holds device and trunk secrets
+        try:
+            refuse_newer(connection)
+        except NewerStore:
+            connection.close()
+            raise
 
     def migrate(self) -> None:
         """Bring the tables to this version."""
@@ -264,6 +303,19 @@ class SqliteStore(SqliteReader, Messages):
     def close(self) -> None:
         self._db.close()
 
+    def writing(self) -> AbstractContextManager[None]:
+        """All that is written inside is kept, durably, or none of it; may be nested."""
+        return writing(self._db)
+
+    def writer(self) -> SqliteWriter:
+        """For a change that is undone: its caller has begun to write and ends that."""
+        return SqliteWriter(self._db)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a change is under way; a full disk ends it."""
+        return self._db.in_transaction
+
     def read_transaction(self) -> "ReadTransaction":
         """One view of the database for several reads, until it is closed."""
         return ReadTransaction(self._db)
@@ -271,16 +323,16 @@ class SqliteStore(SqliteReader, Messages):
     # -- configuration ------------------------------------------------------------------------
 
     def change(self, author: str, at_ms: int, note: str,
-               work: Callable[[SqliteWriter], Any]) -> Revision:
-        writer = SqliteWriter(self._db)
+               work: Callable[[SqliteWriter], Any], by: str = "") -> Revision:
+        writer = SqliteWriter(self._db, by or author)
         try:
             with writing(self._db):
                 work(writer)
                 tenant = _tenant_of(writer.changes)
                 cursor = self._db.execute(
-                    "INSERT INTO revision (author, at_ms, note, tenant) VALUES (?, ?, ?, ?)",
-                    (author, at_ms, note, tenant))
-                revision = Revision(id=cursor.lastrowid or 0, author=author, at_ms=at_ms,
+                    "INSERT INTO revision (author, at_ms, note, tenant, by) "
+                    "VALUES (?, ?, ?, ?, ?)", (author, at_ms, note, tenant, by))
+                revision = Revision(id=cursor.lastrowid or 0, author=author, at_ms=at_ms, by=by,
                                     note=note, tenant=tenant, changes=writer.changes)
                 self._db.executemany(
                     "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?)",
@@ -296,13 +348,33 @@ class SqliteStore(SqliteReader, Messages):
         found: int = self._db.execute("SELECT ifnull(max(id), 0) FROM revision").fetchone()[0]
         return found
 
-    def revisions(self, *, after: int = 0, limit: int = 100) -> list[Revision]:
+    def revisions(self, *, after: int = 0, limit: int = 100,
+                  tenant: int | None = None) -> list[Revision]:
         heads = self._db.execute(
-            "SELECT id, author, at_ms, note, tenant FROM revision WHERE id > ? ORDER BY id LIMIT ?",
-            (after, limit)).fetchall()
-        return [Revision(id=id_, author=author, at_ms=at_ms, note=note, tenant=tenant,
+            "SELECT id, author, at_ms, note, tenant, by FROM revision "
+            "WHERE id > ? AND (?2 IS NULL OR tenant = ?2) ORDER BY id LIMIT ?",
+            (after, tenant, limit)).fetchall()
+        return [Revision(id=id_, author=author, at_ms=at_ms, note=note, tenant=of, by=by,
                          changes=self._changes("= ?", (id_,)))
-                for id_, author, at_ms, note, tenant in heads]
+                for id_, author, at_ms, note, of, by in heads]
+
+    def revisions_between(self, after: int, until: int,
+                          tenant: int | None) -> Iterator[Revision]:
+        """Those after that one, up to and with the other one, that may be of a company."""
+        heads = self._db.execute(
+            "SELECT id, author, at_ms, note, tenant, by FROM revision WHERE id > ? AND id <= ? "
+            "AND (?3 IS NULL OR tenant = ?3 OR tenant IS NULL) ORDER BY id",
+            (after, until, tenant)).fetchall()
+        for id_, author, at_ms, note, of, by in heads:
+            yield Revision(id=id_, author=author, at_ms=at_ms, note=note, tenant=of, by=by,
+                           changes=self._changes("= ?", (id_,)))
+
+    def revision_of(self, id_: int) -> Revision:
+        """NotFound."""
+        found = self.revisions(after=id_ - 1, limit=1) if 0 < id_ < 1 << 62 else []
+        if not found or found[0].id != id_:
+            raise NotFound(f"no revision {id_}")
+        return found[0]
 
     def _changes(self, which: str, parameters: tuple[int, ...],
                  order: str = "revision, position") -> list[Change]:
@@ -333,6 +405,40 @@ class SqliteStore(SqliteReader, Messages):
                 found[change.table][change.id] = msgspec.convert(
                     change.before, TABLES[change.table])
         return found
+
+    def rows_as_of(self, table: str, revision: int, tenant: int | None = None) -> list[Row]:
+        """A table's rows, of a company, as they were after that revision, by id."""
+        equal = {} if tenant is None or table == "tenant" else {"tenant": tenant}
+        found = {row.id: row for row in self.find(table, limit=10_000_000, **equal)}
+        for id_, before in self._undone(table, revision, tenant):
+            if before is None:
+                found.pop(id_, None)
+            else:
+                found[id_] = before
+        return [found[id_] for id_ in sorted(found)
+                if tenant is None or tenant == (
+                    id_ if table == "tenant" else getattr(found[id_], "tenant", None))]
+
+    def row_as_of(self, table: str, id_: int, revision: int) -> Row:
+        """A row as it was after that revision; NotFound."""
+        first = self._db.execute(
+            "SELECT before FROM change WHERE table_name = ? AND row_id = ? AND revision > ? "
+            "ORDER BY revision, position LIMIT 1", (table, id_, revision)).fetchone()
+        if first is None:
+            return self.get(table, id_)
+        if first[0] is None:
+            raise NotFound(f"no {table} {id_} then")
+        return msgspec.json.decode(first[0], type=TABLES[table])
+
+    def _undone(self, table: str, revision: int,
+                tenant: int | None) -> Iterator[tuple[int, Row | None]]:
+        """(id, what it was before), from the newest change back."""
+        rows = self._db.execute(
+            "SELECT row_id, before FROM change WHERE table_name = ?1 AND revision IN ("
+            "SELECT id FROM revision WHERE id > ?2 AND (?3 IS NULL OR tenant IS ?3 "
+            "OR tenant IS NULL)) ORDER BY revision DESC, position DESC", (table, revision, tenant))
+        for id_, before in rows:
+            yield id_, None if before is None else msgspec.json.decode(before, type=TABLES[table])
 
     # -- live state that survives -------------------------------------------------------------
 
@@ -370,94 +476,3 @@ class SqliteStore(SqliteReader, Messages):
     def logins(self) -> Iterator[tuple[int, bool]]:
         for member, logged_in in self._db.execute("SELECT member, logged_in FROM login"):
             yield member, bool(logged_in)
-
-    # -- calls --------------------------------------------------------------------------------
-
-    def add_call(self, record: CallRecord) -> bool:
-        values = msgspec.to_builtins(record)
-        values["rang"] = encode(record.rang).decode()
-        values["decisions"] = encode(record.decisions).decode()
-        parties = dict.fromkeys(record.rang, "rang" if record.answered_ms else "missed")
-        if record.answerer:
-            parties[record.answerer] = "answered"
-        if record.caller_user:
-            parties[record.caller_user] = "caller"
-        names = list(values)
-        with writing(self._db):
-            cursor = self._db.execute(
-                f"INSERT OR IGNORE INTO call_record ({', '.join(names)}) "  # noqa: S608
-                f"VALUES ({', '.join('?' * len(names))})", list(values.values()))
-            if cursor.rowcount:
-                self._db.executemany(
-                    "INSERT OR IGNORE INTO call_party VALUES (?, ?, ?, ?)",
-                    [(user, record.started_ms, record.uid, role)
-                     for user, role in parties.items()])
-        return bool(cursor.rowcount)
-
-    def call(self, uid: str) -> CallRecord:
-        found = self._calls("WHERE uid = ?", (uid,))
-        if not found:
-            raise NotFound(f"no call {uid}")
-        return found[0]
-
-    def calls(self, *, tenant: int | None = None, user: int | None = None,
-              before_ms: int | None = None, limit: int = 100,
-              legs: bool = False) -> list[CallRecord]:
-        where, parameters = ["1"] if legs else ["conversation = ''"], []
-        if tenant is not None:
-            where.append("tenant = ?")
-            parameters.append(tenant)
-        if user is not None:
-            where.append(
-                "uid IN (SELECT uid FROM call_party WHERE user = ? UNION SELECT conversation "
-                "FROM call_party JOIN call_record USING (uid) WHERE user = ?)")
-            parameters += [user, user]
-        if before_ms is not None:
-            where.append("started_ms < ?")
-            parameters.append(before_ms)
-        return self._calls(f"WHERE {' AND '.join(where)} ORDER BY started_ms DESC, uid LIMIT ?",
-                           (*parameters, limit))
-
-    def legs(self, uid: str) -> list[CallRecord]:
-        if not uid:
-            return []
-        return self._calls("WHERE conversation = ? ORDER BY started_ms, uid", (uid,))
-
-    def call_by_call_id(self, call_id: str) -> CallRecord | None:
-        """The newest call with that SIP Call-ID."""
-        found = self._calls("WHERE call_id = ? ORDER BY started_ms DESC LIMIT 1", (call_id,))
-        return found[0] if found else None
-
-    def party_role(self, user: int, uid: str) -> str:
-        rows = self._db.execute(
-            "SELECT role FROM call_party WHERE user = ?1 AND (uid = ?2 OR uid IN "
-            "(SELECT uid FROM call_record WHERE conversation = ?2 AND conversation != ''))",
-            (user, uid))
-        roles = {role for role, in rows}
-        return next((role for role in _ROLES if role in roles), "")
-
-    def _calls(self, rest: str, parameters: tuple[Any, ...]) -> list[CallRecord]:
-        names = [field.name for field in msgspec.structs.fields(CallRecord)]
-        found = []
-        for values in self._db.execute(
-                f"SELECT {', '.join(names)} FROM call_record {rest}", parameters):  # noqa: S608
-            row = dict(zip(names, values, strict=True))
-            row["rang"] = msgspec.json.decode(row["rang"])
-            row["decisions"] = msgspec.json.decode(row["decisions"])
-            found.append(msgspec.convert(row, CallRecord, strict=False))
-        return found
-
-    def add_recording(self, recording: Recording) -> bool:
-        values = msgspec.to_builtins(recording)
-        cursor = self._db.execute(
-            f"INSERT OR IGNORE INTO recording ({', '.join(values)}) "  # noqa: S608
-            f"VALUES ({', '.join('?' * len(values))})", list(values.values()))
-        return bool(cursor.rowcount)
-
-    def recording(self, uid: str) -> Recording:
-        names = [field.name for field in msgspec.structs.fields(Recording)]
-        values = self._db.execute(
-            f"SELECT {', '.join(names)} FROM recording WHERE uid = ?", (uid,)).fetchone()  # noqa: S608
-        if values is None:
-            raise NotFound(f"no recording of {uid}")
-        return msgspec.convert(dict(zip(names, values, strict=True)), Recording, strict=False)

@@ -9,15 +9,26 @@ from store.errors import StoreBusy
 
 @contextmanager
 def writing(connection: sqlite3.Connection) -> Iterator[None]:
-    """with writing(connection): ...; takes the write lock first. StoreBusy."""
+    """with writing(connection): ...; takes the write lock first. StoreBusy.
+
+    Inside another one it is a part of that: undone by itself when it fails, kept with the whole.
+    """
+    if connection.in_transaction:
+        begin, keep, undo = "SAVEPOINT part", "RELEASE part", "ROLLBACK TO part"
+    else:
+        begin, keep, undo = "BEGIN IMMEDIATE", "COMMIT", ""
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(begin)
     except sqlite3.OperationalError as error:
         raise StoreBusy(str(error)) from error
     try:
         yield
-        connection.execute("COMMIT")
+        connection.execute(keep)
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has ended it already
+            if undo:
+                connection.execute(undo)
+                connection.execute(keep)
+            else:
+                connection.execute("ROLLBACK")
         raise

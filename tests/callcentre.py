@@ -42,7 +42,7 @@ class Centre:
 
     def member(self, extension: str, queue: int, **fields: Any) -> int:
         """Of a queue."""
-        row: dict[str, Any] = self.company.post("queue_members", {
+        row: dict[str, Any] = self.company.post("queue-members", {
             "service": queue, "user": self.people.users[extension]} | fields)
         return int(row["id"])
 
@@ -173,7 +173,11 @@ class Centre:
     def change(self, queue: int, **settings: Any) -> None:
         """Some of a queue's settings; who asks for the queue then finds them in force."""
         path = f"{self.base}/services/{queue}"
-        self.client.patch(path, {"settings": self.client.get(path)["settings"] | settings})
+        before = self.client.get(path)["settings"]
+        for name, value in settings.items():  # a merge: what is not named any more is taken away
+            if isinstance(value, dict) and isinstance(before.get(name), dict):
+                settings[name] = dict.fromkeys(before[name]) | value
+        self.client.patch(path, {"settings": settings})
         self.live(queue)
 
     def schedule(self, state: str = "open") -> int:

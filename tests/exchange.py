@@ -71,8 +71,10 @@ class Exchange:
         try:
             eventually(self._up, 40)
         except AssertionError as error:
+            said = "\n".join(path.read_text(errors="replace") for path in (
+                self.state / "output", *sorted(self.state.glob("logs/*"))) if path.is_file())
             self.__exit__(None, None, None)
-            raise AssertionError((self.state / "output").read_text()) from error
+            raise AssertionError(said) from error
         self.client = Client(self.settings)
         self.live = mapping.open_live(self.state)
         return self

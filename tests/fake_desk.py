@@ -178,7 +178,7 @@ class FakeStore:
         return (len(self.messages(mailbox, states=("new",))),
                 len(self.messages(mailbox, states=("saved",))))
 
-    def set_message_state(self, uid: str, state: str, at_ms: int) -> VoiceMessage:
+    def set_message_state(self, uid: str, state: str, at_ms: int, by: str = "") -> VoiceMessage:
         """NotFound."""
         self.voice[uid] = msgspec.structs.replace(self.message(uid), state=state)
         return self.voice[uid]

@@ -17,6 +17,7 @@ from store.model import ScheduleRule, Target
 
 MAX_VISITED, MAX_STEPS, MAX_RINGING = 8, 32, 30
 MAX_MEMBERS, MAX_TRUNKS, MAX_CANDIDATES, MAX_DIVERTERS = 64, 8, 32, 5
+MAX_NAME_BYTES = 64
 CODES: Final[dict[str, Display]] = {
     "#31#": Display.HIDDEN, "*51*": Display.MAIN, "*52*": Display.DIRECT,
     "*53*": Display.OWN_MOBILE, "*54*": Display.SUPPORT,
@@ -106,6 +107,7 @@ class Outcome:
     dial: str = ""
     service: int = 0
     location: str = ""
+    name: str = ""
 
 
 class Refused(Exception):
@@ -657,10 +659,35 @@ class _Call:
         raise Refused(reason, 603 if cause == Cause.DECLINED else None)
 
 
+def contact_name(world: World, tenant: int, number: str) -> str:
+    """What a company's directory calls a number: its own contact before a shared one."""
+    found = [row for row in world.rows.get("contact", ())
+             if row.tenant == tenant and (row.user is None or row.shared)
+             and number in [one.e164 for one in row.numbers]]
+    found.sort(key=lambda row: (row.user is not None, row.id))
+    for row in found:
+        printed = " ".join("".join(c if c.isprintable() else " " for c in row.name).split())
+        while len(printed.encode()) > MAX_NAME_BYTES:
+            printed = printed[:-1]
+        if printed.strip():
+            return printed.strip()
+    return ""
+
+
 def decide(world: World, device: bool, source: int, called: str, calling: str, now: int,
            seed: int, wanted: str = "", trail: Trail | None = None,
            cause: Cause = Cause.FIRST) -> Outcome:
     """As Kernel.decide; device: the source is a device's id, otherwise a trunk's."""
+    found = _decide(world, device, source, called, calling, now, seed, wanted, trail, cause)
+    to_phones = found.kind == Kind.RELAY and found.targets[0][0] == Endpoint.TO_DEVICE
+    if (to_phones or found.kind == Kind.HANDOVER) and found.trail.caller \
+            and not found.trail.caller_user:
+        found.name = contact_name(world, found.trail.tenant, found.trail.caller)
+    return found
+
+
+def _decide(world: World, device: bool, source: int, called: str, calling: str, now: int,
+            seed: int, wanted: str, trail: Trail | None, cause: Cause) -> Outcome:
     call = _Call(world, trail or Trail(seed), now)
     try:
         if trail:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.http.context import Parts
+from api.http.parts import Parts
 from routing_core.handover import preferred
 from routing_core.live import Live, format_live, live_size
 
@@ -44,7 +44,7 @@ def parts(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     """The same for the API."""
     monkeypatch.setattr(Parts, "now_ms", staticmethod(lambda: MS))
     nothing: Any = SimpleNamespace(last_event=lambda: 0, live=live)
-    return Parts(nothing, nothing, nothing, tmp_path, "key", PROCESSES)
+    return Parts(nothing, nothing, nothing, tmp_path, {"control_processes": PROCESSES})
 
 
 def test_without_an_owner_the_order_is_the_companys_own(live: Live, edge: Any,

@@ -5,6 +5,7 @@ import email
 import email.message
 import email.policy
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -12,18 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from api.keeping import deliveries as module
-from api.keeping.deliveries import (
-    AT_ONCE_OF_A_TENANT,
-    GIVE_UP_MS,
-    KEEP_DONE_MS,
-    Deliveries,
-    is_public,
-)
+from api.keeping.deliveries import AT_ONCE_OF_A_TENANT, KEEP_DONE_MS, Deliveries
+from api.keeping.outside import is_public
+from api.keeping.retries import GIVE_UP_MS
 from store import SqliteStore
 from store.model import CallbackMenu, CallbackRequest, Delivery, Service, Tenant
 from vaxel.ports import free_port
@@ -299,18 +297,19 @@ def test_a_name_that_changes_its_meaning(sender: Sender, hooks: Hooks,
     asked: list[str] = []
     connected: list[str] = []
 
-    async def lookup(_loop: Any, name: str, port: int, **_more: Any) -> list[Any]:
+    def lookup(name: str, port: int, **_more: Any) -> list[Any]:
         asked.append(name)
         return [(2, 1, 6, "", (address, port)) for address in answers[len(asked) - 1]]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", lookup)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
-    async def send(request: Any, **_more: Any) -> Any:
+    async def send(_client: Any, request: Any, **_more: Any) -> Any:
         connected.append(request.url.host)
         raise OSError("not in a test")
 
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
+
     async def work(job: Deliveries) -> None:
-        monkeypatch.setattr(job._http, "send", send)
         for _ in range(2):
             job.start_due()
             await job.settled()

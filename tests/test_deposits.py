@@ -19,6 +19,7 @@ import soundfile
 from api.keeping import deposits
 from api.keeping.deposits import GIVE_UP_MS, KEEP_DELETED_MS, Deposits
 from api.keeping.recordings import Recordings
+from api.keeping.retention import Retention
 from store import NotFound, SqliteStore
 from store.model import CallRecord, Mailbox, Service, Tenant, User, VoiceMessage
 from tests.exchange import ROOT
@@ -248,13 +249,81 @@ def test_give_up_and_purge(left: Left) -> None:
     left.take()
     assert len(left.files()) == 1
     now = time.time_ns() // 1_000_000
-    left.store.set_message_state("f" * 28, "deleted", now)
+    left.store.set_message_state("f" * 28, "deleted", now, "account 12")
+    size = (left.state / left.store.message("f" * 28).path).stat().st_size
     left.deposits.purge(now + KEEP_DELETED_MS)
     assert len(left.files()) == 1, "it can be taken back for a day"
     left.deposits.purge(now + KEEP_DELETED_MS + 1)
     assert left.files() == []
     with pytest.raises(NotFound):
         left.store.message("f" * 28)
+    (line,) = left.store.deletions(left.tenant)
+    assert (line.uid, line.kind, line.why, line.by) == (
+        "f" * 28, "message", "by hand", "account 12")
+    assert line.bytes == size and len(line.sha256) == 64
+
+
+def test_a_mailbox_goes_with_its_messages(left: Left) -> None:
+    """The lines say who has deleted it."""
+    left.begin()
+    left.capture(2)
+    left.take()
+    left.store.change("anna", 1, "", lambda writer: writer.delete("service", left.mailbox),
+                      "account 7")
+    left.deposits.purge(time.time_ns() // 1_000_000 + 1)
+    left.deposits.purge(time.time_ns() // 1_000_000 + KEEP_DELETED_MS + 1)
+    assert left.files() == []
+    assert [(line.why, line.by) for line in left.store.deletions(left.tenant)] == [
+        ("by hand", "account 7")]
+
+
+def test_one_that_is_taken_back_at_the_last_moment(left: Left) -> None:
+    left.begin()
+    left.capture(2)
+    left.take()
+    left.store.set_message_state(UID, "deleted", 1, "telephone")
+    left.store.set_message_state(UID, "saved", 2)
+    left.deposits.purge(time.time_ns() // 1_000_000)
+    assert left.store.message(UID).state == "saved" and left.audio in left.files()
+    assert not left.store.deletions(left.tenant)
+
+
+PURGE: list[tuple[Any, str]] = [
+    (SqliteStore, "begin_deletions"), (Path, "unlink"), (os, "fsync"),
+    (SqliteStore, "end_deletions")]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("owner", "name"), PURGE, ids=[name for _, name in PURGE])
+def test_a_crash_while_deleting(left: Left, monkeypatch: pytest.MonkeyPatch, owner: Any,
+                                name: str, when: str) -> None:
+    class Crash(BaseException):
+        """Nothing catches it."""
+
+    left.begin()
+    left.capture(2)
+    left.take()
+    left.store.set_message_state(UID, "deleted", 1, "telephone")
+    now = 2 + KEEP_DELETED_MS
+    inner: Callable[..., Any] = getattr(owner, name)
+
+    def crashing(*arguments: Any, **named: Any) -> Any:
+        if when == "after":
+            inner(*arguments, **named)
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, crashing)
+        with pytest.raises(Crash):
+            left.deposits.purge(now)
+    if left.store.deletions(left.tenant):
+        assert left.files() == []
+    Retention(left.state, left.store).resume()
+    left.deposits.purge(now)
+    assert left.files() == []
+    assert [(line.uid, line.by) for line in left.store.deletions(left.tenant)] == [
+        (UID, "telephone")]
+    assert left.store.proof_of_deletion(left.tenant).good
 
 
 def test_what_was_recorded_for_a_prompt(left: Left) -> None:
@@ -306,8 +375,7 @@ from api.keeping.recordings import Recordings; from store import SqliteStore
 state = Path(sys.argv[1]); node = state / "media/node0"
 recordings = Recordings(state, SqliteStore(state / "vaxel.db"))
 print("ready", flush=True)
-for text, pcap in recordings.finished(node):
-    recordings.take(text, pcap, time.time())
+recordings.take(recordings.finished(node), set(), time.time())
 """
 
 

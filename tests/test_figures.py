@@ -6,20 +6,28 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.json import decode, encode
 
-from api.figures.fold import (
+from api.figures import counting
+from api.figures.book import Book
+from api.figures.counting import Counting
+from api.figures.counts import (
     DEFINITIONS,
     WAIT_BUCKETS_S,
     AgentFigures,
-    Figures,
+    AgentSums,
     MemberCounts,
     QueueFigures,
+    QueueSums,
+    queue_figures,
 )
+from api.figures.fold import Figures
 from routing_core.queues import Engine, Leave, What
+from store.figures import DAY_MS, QUARTER_MS
 from store.model import Event
+from tests.test_call_lists import fresh_store
 
 HOUR = 3600
 BEGIN = 1_800_000_000 // HOUR * HOUR
@@ -520,8 +528,10 @@ def test_two_halves_are_the_whole(facts: list[Fact], half: int) -> None:
         resumed = Figures.load(first.dump())
         for event in events[half:]:
             resumed.feed(event)
-        assert decode(resumed.dump()) == decode(
-            fed(*events, interval_s=MINUTE, kept=kept).dump())
+        whole = fed(*events, interval_s=MINUTE, kept=kept)
+        assert resumed.queues(*PERIOD) == whole.queues(*PERIOD)
+        assert resumed.agents(*PERIOD) == whole.agents(*PERIOD)
+        assert decode(resumed.dump()) == decode(whole.dump())
 
 
 @given(FACTS)
@@ -616,3 +626,140 @@ def test_shares(facts: list[Fact]) -> None:
         for share in (found.service_level, found.service_level_offered):
             assert share is None or 0 <= share <= 1
         assert found.fairness is None or 1 / 3 - 1e-9 <= found.fairness <= 1 + 1e-9
+
+
+# -- what is kept durably ----------------------------------------------------------------------
+
+Told = tuple[dict[int, QueueSums], dict[int, AgentSums]]
+
+
+def anything(queues: dict[int, QueueSums], agents: dict[int, AgentSums]) -> Told:
+    """Without those of which there is nothing."""
+    return ({one: sums for one, sums in queues.items() if sums != QueueSums()},
+            {one: sums for one, sums in agents.items() if sums != AgentSums()})
+
+
+def told(book: Book, begin_ms: int, end_ms: int) -> Told:
+    """Everything in a period."""
+    return anything({one: book.total(QueueSums, "queue", one, begin_ms, end_ms)
+                     for one in book.subjects("queue")},
+                    {one: book.total(AgentSums, "agent", one, begin_ms, end_ms)
+                     for one in book.subjects("agent")})
+
+
+class Killed(BaseException):
+    """As if by SIGKILL: nothing is done any more."""
+
+
+@settings(max_examples=50, deadline=None)
+@given(FACTS.map(lambda facts: [fact._replace(gap=fact.gap * 10) for fact in facts]),
+       st.lists(st.integers(0, 25), max_size=5), st.integers(1, 7), st.integers(0, 60))
+def test_each_event_counts_once(facts: list[Fact], kills: list[int], page: int,
+                                later: int) -> None:
+    """Kept in pages of a transaction each, killed anywhere and begun anew, by two who count; the
+    rest in memory. Two companies are apart, and all of it is the fold over the whole."""
+    events = events_of(facts)
+    store = fresh_store()
+    writes = iter(range(10**9))
+    left = list(kills)
+
+    def killed_before(method: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            if left and next(writes) >= left[0]:
+                left.pop(0)
+                raise Killed
+            return method(*arguments)
+
+        return call
+
+    for name in ("set_figures", "set_figure_state", "add_ways"):
+        setattr(store, name, killed_before(getattr(store, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "EVENTS", page)
+        for event in events[:later]:
+            store.add_events([event, msgspec.structs.replace(event, tenant=2)])
+        more = True
+        while more:
+            try:
+                more = Counting(store).count_events()
+            except Killed:
+                more = True
+        assert not Counting(store).count_events()
+        for event in events[later:]:
+            store.add_events([event, msgspec.structs.replace(event, tenant=2)])
+        now_ms = events[-1].at_ms if events else BEGIN * 1000
+        whole = fed(*events, interval_s=900, kept=31 * 96)
+        whole.advance(now_ms)
+        for tenant in (1, 2):
+            book = Book(store, tenant, now_ms + 10_000)
+            first = BEGIN * 1000 // QUARTER_MS * QUARTER_MS
+            last = now_ms // QUARTER_MS * QUARTER_MS + QUARTER_MS
+            assert told(book, 0, last) == anything(whole.queue_sums(0, last),
+                                                   whole.agent_sums(0, last))
+            edges = list(range(first, last + 1, QUARTER_MS))
+            for number in book.subjects("queue"):
+                split = book.split(QueueSums, "queue", number, edges)
+                for sums, (begin, end) in zip(split, pairwise(edges), strict=True):
+                    assert sums == whole.queue_sums(begin, end).get(number, QueueSums())
+    store.close()
+
+
+def test_years_are_kept_and_no_more() -> None:
+    """Three years are days and some quarters; what is older goes."""
+    store = fresh_store()
+    store._db.execute("INSERT INTO tenant (name, country, language, time_zone, foreign_number, "
+                      "activity_end, barred, media) VALUES ('One', 'SE', 'sv', 'UTC', 'replace', "
+                      "'available', 0, 'auto')")
+    for month in range(40):
+        store.add_events(a_call(month * 30 * 86_400, month + 1, 5, 60))
+        while Counting(store).count_events():
+            pass
+    now_ms = (BEGIN + 40 * 30 * 86_400) * 1000 // QUARTER_MS * QUARTER_MS
+    job = Counting(store)
+    assert job.purge(now_ms) == 4 * 6, "a quarter, an hour and a day, of a queue and an agent"
+    assert job.purge(now_ms) == 0
+    book = Book(store, 1, now_ms)
+    for days, answered in ((1098, 36), (90, 3), (29, 0)):
+        begin_ms = now_ms - days * DAY_MS
+        assert book.total(QueueSums, "queue", SALES, begin_ms, now_ms).answered == answered
+    store.close()
+
+
+def test_states_that_go_on() -> None:
+    """Somebody who is logged in for weeks, with nothing but callers who give up."""
+    store = fresh_store()
+    store.add_events([said(0, "logged_in", queue=SALES, agent=ANNA)])
+    for day in range(40):
+        store.add_events([said(day * 86_400 + 60, "refused", queue=SALES, x=Leave.FULL)])
+        assert not Counting(store).count_events()
+    until_s = 39 * 86_400 + 120
+    book = Book(store, 1, (BEGIN + until_s) * 1000 + 10_000)
+    begin_ms = BEGIN * 1000
+    sums = book.total(AgentSums, "agent", ANNA, begin_ms, begin_ms + 40 * DAY_MS)
+    assert sums.logged_in_ms == sums.free_ms == until_s * 1000
+    store.close()
+
+
+def test_t_is_chosen_afterwards() -> None:
+    """The service level is of T as it is now, in what was kept before, too."""
+    sums = fed(*a_call(0, 1, 20.001, 5), *a_call(100, 2, 4, 5)).queue_sums(
+        BEGIN * 1000, (BEGIN + HOUR) * 1000)[SALES]
+    assert [queue_figures(SALES, sums, within).answered_within for within in (3, 4, 20, 21)] \
+        == [0, 1, 1, 2]
+    assert decode(encode(sums), type=QueueSums) == sums
+
+
+def test_an_event_that_makes_no_sense_is_passed_over() -> None:
+    """And what comes behind it counts."""
+    store = fresh_store()
+    for data in (None, {"what": "entered", "queue": 1 << 63, "caller": 1, "x": 1},
+                 {"what": "refused", "queue": SALES, "x": 999},
+                 {"what": "offer", "queue": SALES}, {"what": 7}):
+        store.add_events([Event(tenant=1, at_ms=BEGIN * 1000, kind=kind, call="a", data=data)
+                          for kind in ("queue", "service")])
+    store.add_events(a_call(0, 1, 5, 60))
+    assert not Counting(store).count_events()
+    assert store.figure_seq() == store.last_event()
+    queues, _ = told(Book(store, 1, (BEGIN + HOUR) * 1000), 0, (BEGIN + HOUR) * 1000)
+    assert queues[SALES].answered == 1
+    store.close()

@@ -142,16 +142,6 @@ def test_emergency_says_where() -> None:
     assert "<sip:112@carrier.example>;index=1.1" in named(both, "History-Info")[0]
 
 
-def test_for_colleagues_and_phones() -> None:
-    assert identity.for_colleague("1000", DOMAIN) == (
-        f"sip:1000@{DOMAIN}", "", [f"P-Asserted-Identity: <sip:1000@{DOMAIN}>"])
-    assert identity.for_phone("+4681", False, DOMAIN) == (
-        f"sip:+4681@{DOMAIN}", "", [f"P-Asserted-Identity: <sip:+4681@{DOMAIN}>"])
-    for number, hidden in (("+4681", True), ("", False), ("", True)):
-        found = identity.for_phone(number, hidden, DOMAIN)
-        assert found == (identity.ANONYMOUS_URI, "Anonymous", ["Privacy: id"])
-
-
 @pytest.mark.parametrize(("header", "user"), [
     ("<sip:+46812345678@a.example>", "+46812345678"), ("sip:1000@a.example", "1000"),
     ('"Åsa" <sip:1000@a.example;user=phone>;tag=1', "1000"),

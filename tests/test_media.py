@@ -24,6 +24,7 @@ from rtp.ng import NgClient, Node, decode, encode
 from rtp.recording import Decoder, Metadata, Recorded, convert, read_metadata
 from store import SqliteStore
 from store.model import CallRecord
+from store.retention import WantedRecordings
 from vaxel import media
 from vaxel.ports import free_port
 from vaxel.settings import Settings
@@ -462,6 +463,16 @@ def test_recordings_are_taken(capture: Capture, tmp_path: Path) -> None:
     assert taken[0] == taken[1] == taken[2]
     assert (taken[0].uid, taken[0].tenant) == (other, 7)
     assert len(list((tmp_path / "recordings").rglob("*"))) == 4
+    capture.rtp(20, bytes(160))
+    for _ in range(2):  # another one of that call, which is done again after a crash, too
+        text, pcap = raw(node, capture)
+        recordings.take([(text, pcap)], set(), written)
+        assert not pcap.exists()
+    second = store.recording(f"{other}-{pcap.stem[-16:]}")
+    assert (second.tenant, store.recording(other)) == (7, taken[0])
+    assert Path(second.path).stem == second.uid and (tmp_path / second.path).exists()
+    assert [one.uid for one in store.recordings(7, WantedRecordings(call=other))] == [
+        second.uid, other]
     pcap.write_bytes(b"junk")
     recordings.take([(text, pcap)], set(), written)
     assert pcap.with_suffix(".unreadable").exists()

@@ -26,7 +26,7 @@ from routing_core.snapshot import Snapshot
 from store import model
 from store.model import ScheduleRule, Target
 from store.rows import MASKS
-from tests.oracle import LiveCall, Outcome, World, decide
+from tests.oracle import LiveCall, Outcome, World, contact_name, decide
 
 PLANS: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "configs" / "number_plans.json").read_text())
@@ -48,6 +48,8 @@ GARBAGE: Final = (
     "1-0-0-1", "(10)02", "１００１", "+12345", "990+4612345678", "#31##31#1001", "46 81 23 45 67 8",
     "000000000000000000000000", "0070123456789012345",
 )
+NAMES: Final = ("Anna Ek", "Åsa Öberg", " x\u202ey ", "\u202e", "ö" * 40, "x" * 63 + " y",
+                "漢" * 50)
 SHORT: Final = ("112", "11414", "1177", "116117", "118", "90510")
 NOWS: Final = (
     1774742400, 1774746000, 1774749600,     # around the change to summer time, 2026-03-29
@@ -217,7 +219,19 @@ class Maker:
                     tenant=1, user=u, number=name, rule=one(("vip", "blocked"))))
         world = World(PLANS, rows)
         self.live(world)
+        self.contacts(world)
         return world
+
+    def contacts(self, world: World) -> None:
+        one, maybe = self.chance.choice, self.maybe
+        known = [*OUTSIDE, *(n for own in self.own.values() for n in own)]
+        for _ in range(one((0, 1, 5, 20, 20))):
+            tenant = one(self.tenants)
+            owner = one([None, *(u for u, t in self.users.items() if t == tenant)])
+            world.rows["contact"].append(model.Contact(
+                id=len(world.rows["contact"]) + 1, tenant=tenant, user=owner, shared=maybe(0.5),
+                name=one(NAMES), numbers=tuple(model.ContactNumber(e164=number) for number in
+                                               self.chance.sample(known, one((1, 3, 8))))))
 
     def live(self, world: World) -> None:
         one, maybe, now = self.chance.choice, self.maybe, self.now
@@ -246,7 +260,7 @@ def values(table: str, row: Any) -> tuple[Any, ...]:
             value = getattr(row, column)
             if column in MASKS:
                 value = sum(1 << MASKS[column].index(item) for item in set(value))
-            elif column == "rules":
+            elif column in ("rules", "numbers"):
                 value = msgspec.json.encode(value).decode()
             found.append(value)
         else:
@@ -340,7 +354,7 @@ def seen(decision: Decision) -> dict[str, Any]:
         "shown": decision.shown_number if rings else "", "hidden": decision.hidden and rings,
         "dial": decision.number_to_dial, "service": decision.service_id,
         "group": decision.group, "record": bool(decision.record), "tenant": decision.tenant,
-        "location": decision.location,
+        "location": decision.location, "name": decision.caller_name,
         "diverters": list(decision.diverters) if decision.kind != Kind.REJECT else [],
     }
 
@@ -355,6 +369,7 @@ def expected(outcome: Outcome) -> dict[str, Any]:
             trail.caller_user or trail.caller)),
         "service": outcome.service, "group": trail.group if rings else 0,
         "record": trail.record, "tenant": trail.tenant, "location": outcome.location,
+        "name": outcome.name,
         "diverters": list(reversed(trail.diverters)) if outcome.kind != Kind.REJECT else [],
     }
 
@@ -426,11 +441,12 @@ def test_kernel_decides_as_the_oracle() -> None:
                 check(kernel, arguments, decision, outcome, world)
                 count["all"] += 1
                 count[Kind(decision.kind).name] += 1
+                count["named"] += bool(decision.caller_name)
                 count[Reason(decision.reason).name] += 1
 
     compare()
     print(dict(count))
-    assert count["all"] >= 20_000
+    assert count["all"] >= 20_000 and count["named"] >= 100
     assert not {name for name in (*Kind.__members__, *Reason.__members__) if not count[name]}
 
 
@@ -459,6 +475,9 @@ def overlay_of(world: World) -> bytearray:
                         ("trunk", overlay.pack_trunk), ("area", overlay.pack_area)):
         changes += [pack(row) for row in rows[table]]
     changes += [overlay.pack_caller_rule(*row) for row in rows["caller_rule"]]
+    changes += [overlay.pack_caller_name(tenant, number, contact_name(world, tenant, number))
+                for tenant, number in {(row.tenant, one.e164) for row in world.rows["contact"]
+                                       for one in row.numbers}]
     buffer = bytearray(overlay.overlay_size(1 << 18))
     overlay.format_overlay(buffer, 1, 1)
     writer = overlay.OverlayWriter(buffer)

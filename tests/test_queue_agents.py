@@ -351,8 +351,8 @@ async def test_members_come_and_go_during_a_call(people: People) -> None:
     bo = await centre.agent("102", queue)
     third = await take(bo)
     await both(second, third)
-    members = centre.client.get(f"{centre.base}/queue_members")["items"]
-    centre.client.call("DELETE", f"{centre.base}/queue_members/{members[0]['id']}")
+    members = centre.client.get(f"{centre.base}/queue-members")["items"]
+    centre.client.call("DELETE", f"{centre.base}/queue-members/{members[0]['id']}")
     assert centre.log_in("102", False)["state"] == "talking"
     assert [agent["user"] for agent in centre.live(queue)["agents"]] == [people.users["102"]]
     await asyncio.gather(both(line, call), both(second, third))

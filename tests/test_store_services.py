@@ -255,7 +255,8 @@ class TestMessages:
         assert store.message_counts(7) == (0, 1)
         store.set_message_state("a", "deleted", 40)
         assert store.message_counts(7) == (0, 0) and not store.messages(7)
-        store.remove_message("a")
+        assert store.forget_empty_messages(50) == 0, "it has audio"
+        store.end_deletions(store.begin_deletions("message", 1, ["a"], why="", by="", at_ms=1))
         with pytest.raises(NotFound):
             store.message("a")
         with pytest.raises(NotFound):
@@ -280,17 +281,25 @@ class TestMessages:
         assert [m.uid for m in store.deleted_messages(51)] == ["m2"]
         assert not store.deleted_messages(50)
 
-    def test_what_is_given_up_does_not_come_back(self, store: SqliteStore) -> None:
+    def test_what_is_being_deleted_does_not_come_back(self, store: SqliteStore) -> None:
         store.add_message(message("a"))
         finish(store, "a")
-        assert not store.give_up_message("a")
-        store.remove_message("a")
-        store.set_message_state("a", "deleted", 30)
+        store.set_message_state("a", "deleted", 30, "telephone")
         assert store.set_message_state("a", "saved", 31).state == "saved"
-        store.set_message_state("a", "deleted", 32)
-        assert store.give_up_message("a")
+        store.set_message_state("a", "deleted", 32, "key 3")
+        begun = store.begin_deletions("message", 1, ["a"], why="x", by="", at_ms=33)
+        assert [(one.why, one.by) for one in begun] == [("by hand", "key 3")]
         with pytest.raises(Conflict):
             store.set_message_state("a", "saved", 33)
+
+    def test_what_never_had_audio_is_forgotten(self, store: SqliteStore) -> None:
+        for uid in ("empty", "by hand", "later"):
+            store.add_message(message(uid))
+        store.set_message_state("empty", "deleted", 30)
+        store.set_message_state("by hand", "deleted", 30, "telephone")
+        store.set_message_state("later", "deleted", 40)
+        assert store.forget_empty_messages(40) == 1
+        assert [one.uid for one in store.deleted_messages(50)] == ["by hand", "later"]
 
     def test_callback_requests(self, store: SqliteStore) -> None:
         made = [store.add_callback(CallbackRequest(tenant=1 + at // 3, service=at % 2 + 1,

@@ -2,6 +2,7 @@
 is kept when processes are killed meanwhile."""
 
 import asyncio
+import contextlib
 import io
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 from callcontrol import words
+from store import SqliteStore
 from tests.exchange import Company, Exchange
 from tests.listening import (
     LANGUAGE,
@@ -263,6 +265,9 @@ async def test_listening_from_ones_own_telephone(exchange: Exchange, company: Co
         await says(line, phrase("no_more_messages"))
         assert [one["uid"] for one in box.messages("saved")] == [third, first]
         assert [one["uid"] for one in box.messages("deleted")] == [second]
+        with contextlib.closing(SqliteStore(exchange.state / "vaxel.db")) as store:
+            begun = store.begin_deletions("message", company.id, [second], why="", by="", at_ms=1)
+        assert [one.by for one in begun] == ["telephone"]  # the keeper ends it
         line.press("2#")  # the saved ones
         await line.hears(800)
         line.press("*#")  # there is none before

@@ -10,6 +10,8 @@ from pathlib import Path
 from vaxel.settings import CONFIGS, ROOT, Settings, python_path
 
 SCHEMA = Path("/usr/share/kamailio/db_sqlite")
+#: Kamailio's log levels.
+DEBUG = {"debug": 3, "info": 1, "warning": 0, "error": -1}
 
 
 def prepare(state: Path, settings: Settings) -> None:
@@ -34,6 +36,7 @@ def prepare(state: Path, settings: Settings) -> None:
         "CONTACT": f"{at}:{settings.sip_port}", "TRUNKS": folder / "dispatcher.list",
         "PING_S": settings.ping_s,
         "MEDIA": " ".join(f"udp:127.0.0.1:{port}" for port in settings.media_ports()),
+        "CAPTURE": _capture(settings), "DEBUG": DEBUG[settings.log_level],
         "TLS_CONFIG": folder / "tls.cfg", "SCRIPT": ROOT / "kemi" / "script.py",
     }
     text = (CONFIGS / "kamailio.cfg").read_text()
@@ -56,6 +59,18 @@ def command(state: Path, settings: Settings) -> tuple[list[str], dict[str, str]]
              "-m", str(settings.shared_memory_mb), "-M", "16", "-Y", str(folder),
              "-P", str(folder / "pid")],
             {"VAXEL_EDGE": str(folder / "edge.json"), "PYTHONDONTWRITEBYTECODE": "1"})
+
+
+def _capture(settings: Settings) -> str:
+    """A copy of every SIP message to the collector, as HEP3; nothing is loaded without one."""
+    if not settings.hep_capture:
+        return "# no capture"
+    values = {"duplicate_uri": f'"sip:{settings.hep_capture}"', "hep_mode_on": 1,
+              "hep_version": 3, "hep_capture_id": settings.hep_id, "trace_to_database": 0,
+              "trace_on": 1, "trace_mode": 1}
+    return "\n".join(['loadmodule "siptrace.so"',
+                      *(f'modparam("siptrace", "{name}", {value})'
+                        for name, value in values.items())])
 
 
 def _private(path: Path, text: str) -> None:

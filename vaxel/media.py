@@ -7,6 +7,8 @@ from vaxel.settings import Settings
 
 #: rtpengine insists on an HTTP listener; nothing of ours uses it.
 HTTP_OFFSET = 4
+#: rtpengine's log levels; what it calls "info" is a page for each call.
+LEVELS = {"debug": 7, "info": 4, "warning": 4, "error": 3}
 
 
 def recordings(state: Path, node: int) -> Path:
@@ -25,7 +27,10 @@ def command(state: Path, settings: Settings, node: int) -> list[str]:
     share = (settings.rtp_last - settings.rtp_first + 1) // settings.media_nodes
     first = (settings.rtp_first + node * share + 1) // 2 * 2
     program = shutil.which("rtpengine") or "/usr/bin/rtpengine"
-    return [program, "--foreground", "--log-stderr", "--log-level=4", "--table=-1",
+    capture = [f"--homer={settings.hep_capture}", "--homer-protocol=udp",
+               f"--homer-id={settings.hep_id}"] if settings.hep_capture else []
+    return [program, "--foreground", "--log-stderr",
+            f"--log-level={LEVELS[settings.log_level]}", "--table=-1",
             f"--interface={settings.address}",
             f"--listen-ng=127.0.0.1:{settings.media_ports()[node]}",
             f"--listen-http=127.0.0.1:{settings.media_ports()[node] + HTTP_OFFSET}",
@@ -36,4 +41,4 @@ def command(state: Path, settings: Settings, node: int) -> list[str]:
             "--delete-delay=0", "--endpoint-learning=heuristic", "--num-threads=2",
             "--poller-per-thread",  # two that read one socket make more keys of those pressed
             "--recording-method=pcap", f"--recording-dir={recordings(state, node)}",
-            f"--pidfile={recordings(state, node) / 'pid'}"]
+            f"--pidfile={recordings(state, node) / 'pid'}", *capture]

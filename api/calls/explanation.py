@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import phonenumbers
 
-from api.http.context import Parts
 from api.http.errors import invalid, no_such
+from api.http.parts import Parts
 from api.publish.publisher import ORDER, plans
 from routing_core import Decision, Kernel, Live, Snapshot, build
 from routing_core.codes import Cause, Endpoint, Kind, Source
@@ -72,6 +72,7 @@ def describe(parts: Parts, decision: Decision, trace: list[Any],
         "reason": reason_code(decision.reason), "reason_text": reason_text(decision.reason),
         "code": decision.code, "ring_s": decision.ring_s, "revision": decision.revision,
         "recorded": bool(decision.record), "shown": decision.shown_number,
+        "caller_name": decision.caller_name,
         "targets": [{"to": "device" if kind == Endpoint.TO_DEVICE else "trunk", "id": id_,
                      "user": user or None} for kind, id_, user in decision.targets],
     }

@@ -10,17 +10,26 @@ from typing import Any
 
 import phonenumbers
 
-from api.config import queues, schedules, services
+from api.access.checks import check_account, check_provider
+from api.config import plans, queues, schedules, services
+from api.http import rights
 from api.http.errors import invalid, no_such
-from api.publish.publisher import plans
+from api.publish.publisher import plans as numbering_plans
 from routing_core import mapping
 from store.links import targets_of
 from store.model import (
+    Account,
+    ApiKey,
     Area,
+    Contact,
     Device,
+    EventHook,
     Forward,
+    Mailbox,
     Member,
     Number,
+    Plan,
+    Provider,
     QueueMember,
     RingGroup,
     Route,
@@ -36,8 +45,8 @@ from store.sqlite import SqliteWriter
 
 #: Tables that share a company's short numbers.
 EXTENSIONS = ("user", "ring_group", "service")
-MAX_DEVICES, MAX_MEMBERS, MAX_FORWARDS = 6, 64, 60
-_PLANS = plans()
+MAX_DEVICES, MAX_MEMBERS, MAX_FORWARDS, MAX_HOOKS = 6, 64, 60, 50
+_PLANS = numbering_plans()
 _LIMITS = {"user": mapping.LIVE_USERS, "member": mapping.LIVE_MEMBERS,
            "trunk": mapping.LIVE_TRUNKS}
 
@@ -60,18 +69,24 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
         case Tenant():
             _tenant(row, writer)
         case User():
-            _extension("user", row.tenant, row.extension, writer)
+            if getattr(before, "extension", None) != row.extension:
+                _extension("user", row.tenant, row.extension, writer)
             _target("colleague", row.colleague, writer)
+            plans.check_user(row, writer)
         case RingGroup():
-            _extension("ring_group", row.tenant, row.extension, writer)
+            if getattr(before, "extension", None) != row.extension:
+                _extension("ring_group", row.tenant, row.extension, writer)
             for field in ("no_answer", "nobody"):
                 _target(field, getattr(row, field), writer)
             _way_out(row.id, "no_answer", writer)
         case Device():
             if len(writer.find("device", user=row.user)) > MAX_DEVICES:
                 raise invalid("user", f"a user has at most {MAX_DEVICES} devices")
+            plans.check_device(row.user, row.kind, writer)
         case Number():
             _possible(row.e164)
+            if row.target is not None:
+                plans.check_number(row.kind, row.target.user, writer)
             _target("target", row.target, writer)
             _target("closed_target", row.closed_target, writer)
         case Forward():
@@ -80,6 +95,7 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
             if len(writer.find("forward", user=row.user)) > MAX_FORWARDS:
                 raise invalid("user", f"a user has at most {MAX_FORWARDS} forwardings")
             _target("target", row.target, writer)
+            plans.check_has(row.user, "forwarding", "user", writer)
         case Member():
             if len(writer.find("member", ring_group=row.ring_group)) > MAX_MEMBERS:
                 raise invalid("ring_group", f"a group has at most {MAX_MEMBERS} members")
@@ -87,25 +103,55 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
                 raise invalid("device_kinds", "no telephone of the member would ring")
         case QueueMember():
             queues.check_member(row, writer)
+            plans.check_agent(row, writer)
+        case Plan():
+            plans.check_plan(row, writer)
+        case ApiKey():
+            _key(row, writer)
+        case Contact():
+            plans.check_has(row.user, "personal_contacts", "user", writer)
         case Service():
-            _extension("service", row.tenant, row.extension, writer)
+            if getattr(before, "extension", None) != row.extension:
+                _extension("service", row.tenant, row.extension, writer)
             for field, target in targets_of(row.settings):
                 _target(field, target, writer)
             services.check(row, writer)
+            if isinstance(row.settings, Mailbox):
+                plans.check_has(row.settings.user, "voicemail", "settings.user", writer)
         case Schedule():
             schedules.check(row)
         case Trunk():
             _trunk(row, writer)
         case Route():
             _usable_trunk(row.tenant, row.trunk, writer)
+        case Account():
+            check_account(row, writer)
+        case Provider():
+            check_provider(row)
+        case EventHook():
+            if len(writer.find("webhook", tenant=row.tenant)) > MAX_HOOKS:
+                raise invalid("", f"a company has at most {MAX_HOOKS} webhooks")
         case Area():
             if row.trunk is not None:
                 _usable_trunk(None, row.trunk, writer)
 
 
+def _key(row: ApiKey, writer: SqliteWriter) -> None:
+    if (row.role == "operator") != (row.tenant is None):
+        raise invalid("role", "operator, and without a company" if row.tenant is None
+                      else "not operator: the key is a company's")
+    if row.user is not None and not writer.find("user", limit=1, id=row.user, tenant=row.tenant):
+        raise invalid("user", f"there is no user {row.user} in this company")
+    for i, scope in enumerate(row.scopes):
+        if scope not in rights.RIGHTS:
+            raise invalid(f"scopes[{i}]", f"there is no right {scope}")
+
+
 def check_deleted(table: str, before: Row, writer: SqliteWriter) -> None:
     """Raise the Problem that the absence of this row leaves behind."""
     if isinstance(before, Member):
+        if not writer.find("ring_group", limit=1, id=before.ring_group):
+            return  # it has gone with its group
         _way_out(before.ring_group, "", writer)
     elif isinstance(before, Number):
         _not_shown(before, "", writer)

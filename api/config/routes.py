@@ -1,58 +1,84 @@
 """Create, read, list, change and delete: the same for every table, driven by one list.
 
-A row under /v1/tenants/<id>/... belongs to that tenant, and the body does not name it. Secrets are
+A row under /v1/tenants/<id>/... belongs to that company, and the body does not name it. Secrets are
 made here and shown in the answer to the creation, never again.
 """
 
+import base64
 import secrets
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
-from sanic import Blueprint, HTTPResponse, Request
+import xxhash
 
-from api.config import services
-from api.config.checks import check, check_deleted, visible
-from api.http.context import Who, check_tenant, key_digest, operator_only, parts_of, whole
-from api.http.errors import Problem
+from api.config import merge, services, shapes
+from api.config.checks import check, check_deleted
+from api.config.shapes import HIDDEN, MADE, OPERATORS, SETTABLE
+from api.http import rights
+from api.http.errors import Problem, invalid, no_such
+from api.http.route import Call, Handler, Reply, route, visible
+from api.http.who import key_digest
+from api.revisions.moment import revision_of
 from routing_core.build import secret_text
-from store.model import TABLES, Row
+from store.model import TABLES, Account, ApiKey, Contact, Row
 from store.sqlite import SqliteWriter
 
-resources = Blueprint("resources", url_prefix="/v1")
+_encode = msgspec.json.Encoder().encode
+#: Rows that are kept as they are answered.
+MAX_SHELF = 50_000
 
-HIDDEN = {"device": ("secret",), "trunk": ("secret",), "api_key": ("digest",)}
-#: What only the exchange itself sets.
-MADE = {"api_key": ("digest", "created_ms"), "prompt": ("sha256", "duration_ms")}
-MAX_PAGE = 1000
+
+class Read(NamedTuple):
+    """A row that was read; body: as it is answered, whole."""
+
+    row: Row
+    tag: str
+    body: bytes
 
 
 class Resource(NamedTuple):
-    """A table's place in the API. owned: under a tenant; filters: query parameters."""
+    """A table's place in the API. owned: under a company; filters: query parameters; own: its rows
+    name their user, whose own they are."""
 
     path: str
     table: str
     owned: bool
     filters: tuple[str, ...] = ()
+    own: bool = False
+
+    @property
+    def base(self) -> str:
+        """The path of the list."""
+        return f"/v1/tenants/{{tenant}}/{self.path}" if self.owned else f"/v1/{self.path}"
 
 
 RESOURCES = (
-    Resource("tenants", "tenant", False),
-    Resource("areas", "area", False),
-    Resource("trunks", "trunk", False, ("tenant",)),
+    Resource("tenants", "tenant", False, ("name",)),
+    Resource("areas", "area", False, ("name",)),
+    Resource("trunks", "trunk", False, ("tenant", "name")),
     Resource("routes", "route", False, ("tenant", "trunk")),
-    Resource("keys", "api_key", False, ("tenant",)),
-    Resource("users", "user", True, ("extension",)),
-    Resource("devices", "device", True, ("user",)),
-    Resource("numbers", "number", True, ("kind", "e164")),
-    Resource("activities", "activity", True),
-    Resource("forwards", "forward", True, ("user",)),
-    Resource("caller-rules", "caller_rule", True, ("user",)),
-    Resource("schedules", "schedule", True),
-    Resource("groups", "ring_group", True),
-    Resource("members", "member", True, ("ring_group", "user")),
-    Resource("prompts", "prompt", True),
-    Resource("services", "service", True, ("kind", "extension")),
-    Resource("queue_members", "queue_member", True, ("service", "user")),
+    Resource("plans", "plan", False, ("name",)),
+    Resource("keys", "api_key", False, ("tenant", "name")),
+    Resource("accounts", "account", False, ("tenant", "email")),
+    Resource("providers", "provider", False, ("tenant",)),
+    Resource("keys", "api_key", True, ("name", "role")),
+    Resource("accounts", "account", True, ("email", "role", "user")),
+    Resource("providers", "provider", True),
+    Resource("users", "user", True, ("extension", "name", "plan", "enabled")),
+    Resource("devices", "device", True, ("user", "username", "kind"), True),
+    Resource("numbers", "number", True, ("kind", "e164", "schedule")),
+    Resource("activities", "activity", True, ("name", "code")),
+    Resource("forwards", "forward", True, ("user", "event"), True),
+    Resource("caller-rules", "caller_rule", True, ("user", "rule", "number"), True),
+    Resource("schedules", "schedule", True, ("name",)),
+    Resource("groups", "ring_group", True, ("extension", "name")),
+    Resource("members", "member", True, ("ring_group", "user"), True),
+    Resource("prompts", "prompt", True, ("name", "language")),
+    Resource("services", "service", True, ("kind", "extension", "name")),
+    Resource("queue-members", "queue_member", True, ("service", "user", "tier"), True),
+    Resource("contacts", "contact", True, ("user", "name", "company", "shared"), True),
+    Resource("webhooks", "webhook", True, ("enabled",)),
 )
 
 
@@ -64,137 +90,223 @@ def shown(table: str, row: Row) -> dict[str, Any]:
     return services.shown(body) if table == "service" else body
 
 
-def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> HTTPResponse:
-    """A JSON answer."""
-    return HTTPResponse(msgspec.json.encode(body), status, headers, "application/json")
+def tag(row: Row) -> str:
+    """The ETag of a row as it is."""
+    return f'"{xxhash.xxh3_64_hexdigest(_encode(row))}"'
 
 
-def decode(body: bytes, type_: Any = Any) -> Any:
-    """JSON as that type; Problem."""
-    try:
-        return msgspec.json.decode(body, type=type_)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "malformed", f"the body is not JSON: {type(error).__name__}") from error
+def only(body: dict[str, Any], fields: str) -> dict[str, Any]:
+    """Of a row only these fields, and its id; Problem 422."""
+    if not fields:
+        return body
+    wanted = fields.split(",")
+    for name in wanted:
+        if name not in body:
+            raise invalid("fields", f"there is no field {name[:40]!r}")
+    return {name: value for name, value in body.items() if name in wanted or name == "id"}
 
 
-def read_body(request: Request) -> dict[str, Any]:
-    """The body as an object; Problem."""
-    found = decode(request.body or b"")
-    if not isinstance(found, dict):
-        raise Problem(422, "invalid", "the body is an object")
-    return found
-
-
-def _prepare(resource: Resource, body: dict[str, Any], tenant: int | None,
-             now_ms: int) -> tuple[Row, dict[str, Any]]:
+def _new(resource: Resource, body: dict[str, Any], call: Call) -> tuple[Row, dict[str, Any]]:
     """The row that a creation asks for, and what is shown only now."""
-    once: dict[str, Any] = {}
-    for name in ("id", *(("tenant",) if resource.owned else ()), *MADE.get(resource.table, ())):
+    table, once = resource.table, {}
+    for name in ("id", *(("tenant",) if resource.owned else ()), *MADE.get(table, ())):
         if name in body:
-            raise Problem(422, "invalid", f"{name} is not the caller's to set", name)
+            raise invalid(name, f"{name} is not the caller's to set")
     if resource.owned:
-        body["tenant"] = tenant
-    if resource.table == "service":
-        services.take_pin(body)
-    if resource.table == "device":
-        body.setdefault("secret", secret_text(secrets.token_bytes(16)))
-        once["secret"] = body["secret"]
-    if resource.table == "api_key":
-        once["key"] = "vx_" + secrets.token_urlsafe(32)
-        body |= {"digest": key_digest(once["key"]), "created_ms": now_ms}
-    return msgspec.convert(body, TABLES[resource.table]), once
+        body = body | {"tenant": call.tenant}
+    if resource.own and call.own is not None:
+        body.setdefault("user", call.own)
+    match table:
+        case "service":
+            services.take_pin(body)
+        case "device":
+            body.setdefault("secret", secret_text(secrets.token_bytes(16)))
+            once["secret"] = body["secret"]
+        case "api_key":
+            once["key"] = "vx_" + secrets.token_urlsafe(32)
+            body |= {"digest": key_digest(once["key"]), "created_ms": call.now_ms}
+            body.setdefault("role", "operator" if body.get("tenant") is None else "administrator")
+        case "webhook":
+            once["secret"] = body["secret"] = \
+                "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    return msgspec.convert(body, TABLES[table]), once
 
 
-def _allowed(resource: Resource, who: Who, tenant: int | None) -> None:
-    if resource.owned and tenant is not None:
-        check_tenant(who, tenant)
-    else:
-        operator_only(who)
+def _theirs(resource: Resource, row: Any, call: Call) -> Any:
+    """The row, when the caller may reach it; Problem 404."""
+    if resource.table == "tenant":
+        return row
+    visible(row, call.tenant if resource.owned else None)
+    who = call.who
+    if resource.own and call.own is not None and row.user != call.own:
+        raise no_such(resource.table)
+    if isinstance(row, Contact) and row.user not in (None, who.user) and not row.shared \
+            and who.role not in ("operator", "administrator"):
+        raise no_such("contact")
+    if resource.table == "queue_member" and who.queues is not None \
+            and row.service not in who.queues:
+        raise no_such("queue_member")
+    return row
 
 
-def _add(resource: Resource) -> None:
-    base = f"/tenants/<tenant:int>/{resource.path}" if resource.owned else f"/{resource.path}"
-    table = resource.table
+def within_rights(row: Any, call: Call, before: Any = None) -> None:
+    """Nobody gives what they do not have; Problem 403. before: the row as it is."""
+    if isinstance(row, ApiKey | Account) and not rights.within(
+            rights.grants(row.role, getattr(row, "scopes", ())), call.who.grants):
+        raise Problem(403, "beyond_own_rights",
+                      f"a {call.who.role} with these scopes cannot make this {row.role}", "role")
+    if isinstance(row, ApiKey) and call.who.tenant is not None and row.rate_per_s is not None \
+            and row.rate_per_s > call.parts.limits.rate \
+            and row.rate_per_s != getattr(before, "rate_per_s", None):
+        raise Problem(403, "beyond_own_rights", "more than this exchange's own limit: only the "
+                      "operator gives that", "rate_per_s")
 
-    async def create(request: Request, tenant: int | None = None) -> HTTPResponse:
-        parts = parts_of(request)
-        who = parts.who(request)
-        _allowed(resource, who, tenant)
-        row, once = _prepare(resource, read_body(request), tenant, parts.now_ms())
-        made: list[Row] = []
 
-        def work(writer: SqliteWriter) -> None:
-            made.append(writer.create(row))
-            check(table, made[0], writer)
+def _declare(resource: Resource) -> None:
+    table, area = resource.table, resource.path
+    base, owned = resource.base, resource.owned
+    parameter = "tenant" if table == "tenant" else "row"
+    row_path = f"{base}/{{{parameter}}}"
+    one_area = "company" if table == "tenant" else area
+    own = "rows" if resource.own else "" if owned else "operator"
+    one_own = "" if table == "tenant" else own
+    suffix = table if owned or table in ("tenant", "area", "trunk", "route", "plan") \
+        else f"any_{table}"
 
-        parts.publisher.change(who.name, parts.now_ms(), f"create {table}", work)
-        return respond(shown(table, made[0]) | once, 201,
-                       {"Location": f"{request.path}/{made[0].id}"})
+    def declared(method: str, path: str, right: str, name: str,
+                 **more: Any) -> Callable[[Handler], Handler]:
+        return route(method, path, right, tag="config", name=f"{name}_{suffix}", **more)
 
-    async def read_all(request: Request, tenant: int | None = None) -> HTTPResponse:
-        parts = parts_of(request)
-        _allowed(resource, parts.who(request), tenant)
-        equal: dict[str, Any] = {"tenant": tenant} if resource.owned else {}
+    @declared("POST", base, f"{area}:write", "create", own=own, body=shapes.new_type(table, owned),
+              loose=True, answer=shapes.made_type(table), status=201,
+              errors=("conflict", "unknown_reference", "unsafe_routing"))
+    async def create(call: Call) -> Any:
+        row, once = _new(resource, call.body, call)
+        within_rights(row, call)
+
+        def work(writer: SqliteWriter) -> Reply:
+            made = writer.create(row)
+            check(table, made, writer)
+            _theirs(resource, made, call)
+            where = base.replace("{tenant}", str(call.tenant))
+            return Reply(shown(table, made) | once, 201,
+                         {"Location": f"{where}/{made.id}", "ETag": tag(made)})
+
+        return await call.change(f"create {table}", work)
+
+    @declared("GET", base, f"{area}:read", "list", own=own, answer=shapes.page_type(table),
+              query=shapes.list_type(table, resource.filters))
+    async def read_all(call: Call) -> Any:
+        query = call.query
+        equal: dict[str, Any] = {"tenant": call.tenant} if owned else {}
         for name in resource.filters:
-            if name in request.args:
-                equal[name] = whole(request, name, 0, 0, (1 << 62) - 1) \
-                    if name in ("user", "trunk", "tenant", "ring_group", "service") \
-                    else request.args.get(name)
-        if resource.owned and tenant is not None:
-            parts.store.get("tenant", tenant)
-        limit = whole(request, "limit", 100, 1, MAX_PAGE)
-        rows = parts.store.find(table, after=whole(request, "after", 0, 0, 1 << 62), limit=limit,
-                                **equal)
-        return respond({"items": [shown(table, row) for row in rows],
-                        "next": rows[-1].id if len(rows) == limit else None})
+            if getattr(query, name) is not None:
+                equal[name] = getattr(query, name)
+        if call.own is not None and equal.setdefault("user", call.own) != call.own:
+            return {"items": [], "next": None}
+        if query.as_of:
+            at = revision_of(call, query.as_of)
+            rows = [row for row in call.store.rows_as_of(table, at, call.tenant or None)
+                    if row.id > query.after
+                    and all(_value(row, name) == value for name, value in equal.items())]
+            rows = rows[:query.limit]
+        else:
+            rows = call.store.find(table, after=query.after, limit=query.limit, **equal)
+        items = []
+        for row in rows:
+            try:
+                items.append(only(shown(table, _theirs(resource, row, call)), query.fields))
+            except Problem as problem:
+                if problem.status != 404:
+                    raise
+        return {"items": items, "next": rows[-1].id if len(rows) == query.limit else None}
 
-    async def read(request: Request, id_: int, tenant: int | None = None) -> HTTPResponse:
-        parts = parts_of(request)
-        _allowed(resource, parts.who(request), tenant)
-        return respond(shown(table, visible(parts.store.get(table, id_), tenant)))
+    @declared("GET", row_path, f"{one_area}:read", "get", own=one_own, query=shapes.One,
+              answer=shapes.row_type(table))
+    async def read(call: Call) -> Any:
+        id_, query, shelf = call.id(parameter), call.query, call.parts.shelf
+        if query.as_of:
+            row = call.store.row_as_of(table, id_, revision_of(call, query.as_of))
+            found = Read(row, tag(row), b"")
+        else:
+            known: Read | None = shelf.get((table, id_))
+            if known is None:
+                row = call.store.get(table, id_)
+                if len(shelf) >= MAX_SHELF:
+                    shelf.clear()
+                known = shelf[table, id_] = Read(row, tag(row), _encode(shown(table, row)))
+            found = known
+        _theirs(resource, found.row, call)
+        headers = {"ETag": found.tag}
+        if _names(call.request.headers.get("if-none-match"), found.tag, weak=True):
+            return Reply(None, 304, headers)
+        return Reply(found.body if found.body and not query.fields
+                     else only(shown(table, found.row), query.fields), 200, headers)
 
-    async def change(request: Request, id_: int, tenant: int | None = None) -> HTTPResponse:
-        parts = parts_of(request)
-        who = parts.who(request)
-        _allowed(resource, who, tenant)
-        patch = read_body(request)
+    @declared("PATCH", row_path, f"{one_area}:write", "change", own=one_own,
+              body=shapes.patch_type(table), loose=True, answer=shapes.SHOWN[table],
+              errors=("conflict", "stale", "unknown_reference", "unsafe_routing"))
+    async def change(call: Call) -> Any:
+        patch = call.body
         for name in ("id", "tenant", *MADE.get(table, ()), *HIDDEN.get(table, ())):
-            if name in patch and not (table == "trunk" and name == "secret"):
-                raise Problem(422, "invalid", f"{name} cannot be changed", name)
+            if name in patch and (table, name) not in SETTABLE:
+                raise invalid(name, f"{name} cannot be changed")
+        if table == "tenant" and call.who.tenant is not None:
+            for name in OPERATORS & set(patch):
+                raise Problem(403, "forbidden", "only the operator changes this", name)
         if table == "service":
             services.take_pin(patch)
-        made: list[Row] = []
 
+        def work(writer: SqliteWriter) -> Reply:
+            before = _theirs(resource, writer.get(table, call.id(parameter)), call)
+            _fresh(call, before)
+            row = msgspec.convert(merge.merged(msgspec.to_builtins(before), patch), TABLES[table])
+            within_rights(row, call, before)
+            _theirs(resource, row, call)
+            if row != before:
+                writer.replace(row, before)
+                check(table, row, writer, before)
+            return Reply(shown(table, row), 200, {"ETag": tag(row)})
+
+        return await call.change(f"change {table} {call.id(parameter)}", work)
+
+    @declared("DELETE", row_path, f"{area}:write", "delete", own=own, status=204,
+              errors=("still_referenced", "stale", "unsafe_routing"))
+    async def delete(call: Call) -> Any:
         def work(writer: SqliteWriter) -> None:
-            before = visible(writer.get(table, id_), tenant)
-            services.keep_pin(patch, before)
-            row = msgspec.convert(msgspec.to_builtins(before) | patch, TABLES[table])
-            made.append(writer.replace(row))
-            check(table, row, writer, before)
-
-        parts.publisher.change(who.name, parts.now_ms(), f"change {table} {id_}", work)
-        return respond(shown(table, made[0]))
-
-    async def delete(request: Request, id_: int, tenant: int | None = None) -> HTTPResponse:
-        parts = parts_of(request)
-        who = parts.who(request)
-        _allowed(resource, who, tenant)
-
-        def work(writer: SqliteWriter) -> None:
-            before = visible(writer.get(table, id_), tenant)
-            writer.delete(table, id_)
+            before = _theirs(resource, writer.get(table, call.id(parameter)), call)
+            _fresh(call, before)
+            writer.delete(table, before.id)
             check_deleted(table, before, writer)
 
-        parts.publisher.change(who.name, parts.now_ms(), f"delete {table} {id_}", work)
-        return HTTPResponse(status=204)
+        return await call.change(f"delete {table} {call.id(parameter)}", work)
 
-    for handler, path, method in (
-            (create, base, "POST"), (read_all, base, "GET"), (read, f"{base}/<id_:int>", "GET"),
-            (change, f"{base}/<id_:int>", "PATCH"), (delete, f"{base}/<id_:int>", "DELETE")):
-        resources.add_route(handler, path, methods=[method],
-                            name=f"{handler.__name__}_{table}")
+    thing = "an " if table[0] in "aeio" else "a "
+    name = thing + table.replace("_", " ").replace("ring ", "")
+    for handler, text in ((create, f"Make {name}."), (read_all, f"Every {name[len(thing):]}."),
+                          (read, f"Read {name}."), (change, f"Change {name}: a merge (RFC 7396)."),
+                          (delete, f"Delete {name}.")):
+        handler.__doc__ = text
+
+
+def _value(row: Any, name: str) -> Any:
+    """A filter's value of a row in memory."""
+    return row.settings.__struct_config__.tag if name == "kind" and hasattr(row, "settings") \
+        else getattr(row, name)
+
+
+def _names(given: str | None, etag: str, weak: bool = False) -> bool:
+    """Whether If-Match, or If-None-Match (weak), names that ETag (RFC 9110, 13.1)."""
+    tags = [one.strip() for one in (given or "").split(",")]
+    return tags == ["*"] or etag in tags or (weak and f"W/{etag}" in tags)
+
+
+def _fresh(call: Call, before: Row) -> None:
+    """If-Match names the row as it is; Problem 412."""
+    wanted = call.request.headers.get("if-match") if call.request else None
+    if wanted is not None and not _names(wanted, tag(before)):
+        raise Problem(412, "stale", "it was changed meanwhile: read it again", "If-Match")
 
 
 for _resource in RESOURCES:
-    _add(_resource)
-
+    _declare(_resource)

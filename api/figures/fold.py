@@ -1,182 +1,56 @@
 """The statistics of queues and agents: a fold over the events of a company's queues.
 
 Calls count in the interval in which they came to the queue, whenever they end; times of states are
-cut where intervals meet. So sums over intervals are the figures of the whole. DEFINITIONS says what
-each figure is.
+cut where intervals meet. So sums over intervals are the figures of the whole, and what an interval
+gets can be added to what it had. counts.py says what each figure is.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from enum import IntEnum
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
+from api.figures.counts import (
+    WITHIN_S,
+    AgentCounts,
+    AgentFigures,
+    AgentSums,
+    MemberCounts,
+    QueueFigures,
+    QueueSums,
+    add,
+    agent_figures,
+    count,
+    queue_figures,
+    seconds_of,
+)
 from routing_core.queues import Cause, Leave
 from store.model import Event
 
-#: Upper ends of the buckets of waits, in seconds; the last bucket has none.
-WAIT_BUCKETS_S: Final = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
-#: T of the service levels where a queue has none.
-WITHIN_S: Final = 20
 INTERVAL_S: Final = 3600
 KEPT_INTERVALS: Final = 35 * 24
 
 #: What only becomes of callbacks.
 _OF_CALLBACKS: Final = frozenset({Leave.SERVED, Leave.EXPIRED, Leave.FAILED, Leave.CANCELLED})
 
-_T = TypeVar("_T", bound=Struct)
-
-
-def _no_waits() -> list[int]:
-    return [0] * (len(WAIT_BUCKETS_S) + 1)
-
-
-class QueueCounts(Struct, kw_only=True):
-    """What is counted of a queue."""
-
-    entered: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    answered: int = 0
-    answered_within: int = 0
-    wait_sum_ms: int = 0
-    wait_max_ms: int = 0
-    waits: list[int] = field(default_factory=_no_waits)
-    abandoned: int = 0
-    abandoned_within: int = 0
-    abandoned_wait_sum_ms: int = 0
-    abandoned_wait_max_ms: int = 0
-    abandoned_waits: list[int] = field(default_factory=_no_waits)
-    left: dict[str, int] = field(default_factory=dict)
-    callbacks_requested: int = 0
-    callbacks_reached: int = 0
-    callbacks_failed: int = 0
-    callbacks_withdrawn: int = 0
-    callback_retries: int = 0
-    talks: int = 0
-    talk_sum_ms: int = 0
-    talk_max_ms: int = 0
-    wrap_up_ms: int = 0
-    offers: int = 0
-    missed: dict[str, int] = field(default_factory=dict)
-    rush_periods: int = 0
-    rush_ms: int = 0
-
-
-class QueueFigures(QueueCounts, kw_only=True):
-    """A queue in a period."""
-
-    queue: int
-    offered: int
-    service_level: float | None
-    service_level_offered: float | None
-    fairness: float | None
-
-
-class MemberCounts(Struct, kw_only=True):
-    """What is counted of an agent in one queue."""
-
-    logged_in_ms: int = 0
-    talking_ms: int = 0
-    offered: int = 0
-    answered: int = 0
-    missed: dict[str, int] = field(default_factory=dict)
-
-
-class AgentCounts(MemberCounts, kw_only=True):
-    """What is counted of an agent."""
-
-    paused_ms: dict[int, int] = field(default_factory=dict)
-    wrap_up_ms: int = 0
-    rest_ms: int = 0
-    free_ms: int = 0
-
-
-class AgentFigures(AgentCounts, kw_only=True):
-    """An agent in a period; queues: the same in each of them."""
-
-    agent: int
-    queues: dict[int, MemberCounts]
-
-
-_MISSED = "offers that rang without being accepted, by cause, when it happened; an offer that was" \
-          " taken back or lost to another agent is none"
-DEFINITIONS: Final[dict[str, dict[str, str]]] = {
-    "queue": {
-        "queue": "the queue's id",
-        "offered": "callers who came to the queue: entered and refused",
-        "entered": "callers who were let in; one who is moved to another queue enters that, too",
-        "refused": "callers who were not let in, by reason",
-        "answered": "callers on the line whom an agent answered; callbacks are not among them",
-        "answered_within": "those of the answered who waited no longer than the queue's T",
-        "wait_sum_ms": "how long the answered waited, from their first arrival, announcements"
-                       " included",
-        "wait_max_ms": "the longest wait of an answered caller",
-        "waits": "how many of the answered waited so long: each bucket up to and with its end in"
-                 " seconds " + ", ".join(map(str, WAIT_BUCKETS_S)) + ", and longer",
-        "abandoned": "callers who hung up while they waited",
-        "abandoned_within": "those of the abandoned who waited no longer than the queue's T",
-        "abandoned_wait_sum_ms": "how long the abandoned waited",
-        "abandoned_wait_max_ms": "the longest wait of an abandoned caller",
-        "abandoned_waits": "how many of the abandoned waited so long, in the buckets of waits",
-        "left": "callers who left otherwise than by an answer, hanging up or a callback, by reason",
-        "service_level": "answered_within / answered",
-        "service_level_offered": "(answered_within + abandoned_within) / (answered + abandoned)",
-        "callbacks_requested": "callers who hung up to be called back",
-        "callbacks_reached": "callbacks in which the customer was reached",
-        "callbacks_failed": "callbacks that were given up: tries used up, or lifetime over",
-        "callbacks_withdrawn": "callbacks that ended otherwise, mostly because they were cancelled",
-        "callback_retries": "tries that did not reach the customer and were followed by another",
-        "talks": "conversations that have ended, those of reached callbacks included",
-        "talk_sum_ms": "how long the conversations took: until the agent had done with the caller;"
-                       " a transfer does not end one, a consultation is none",
-        "talk_max_ms": "the longest conversation",
-        "wrap_up_ms": "how long agents' wrap-ups of the queue's calls took",
-        "offers": "how often an agent was rung, when it happened",
-        "missed": _MISSED,
-        "rush_periods": "how often the queue closed for rush, when it did",
-        "rush_ms": "how long the queue was closed for rush",
-        "fairness": "Jain's index (sum of x)^2 / (n * sum of x^2) over the queue's agents who were"
-                    " logged in, where x is talking time per logged-in time: 1 when all are alike,"
-                    " 1/n when one does it all",
-    },
-    "agent": {
-        "agent": "the user's id",
-        "queues": "the same for each queue",
-        "logged_in_ms": "time logged in to at least one queue",
-        "paused_ms": "time paused while logged in, neither talking nor in wrap-up, by the number of"
-                     " the reason; 0: for missed offers",
-        "talking_ms": "time in conversations of queues, also when logged out meanwhile",
-        "wrap_up_ms": "time in wrap-up, also when logged out meanwhile",
-        "rest_ms": "time logged in, between calls or after a missed offer, until eligible again",
-        "free_ms": "all other time logged in, being rung included",
-        "offered": "how often the agent was rung",
-        "answered": "how often the agent answered, callbacks included",
-        "missed": _MISSED,
-    },
-    "member": {
-        "logged_in_ms": "time logged in to the queue",
-        "talking_ms": "time in conversations of the queue",
-        "offered": "how often the agent was rung for the queue",
-        "answered": "how often the agent answered for the queue, callbacks included",
-        "missed": _MISSED,
-    },
-}
-
 
 # -- what is kept between events ---------------------------------------------------------------
+
+RowId = Annotated[int, Meta(ge=0, lt=1 << 62)]
+_Number = Annotated[int, Meta(ge=-1 << 50, lt=1 << 50)]
+
 
 class _Fact(Struct):
     """The data of an event."""
 
     what: str
-    queue: int = 0
+    queue: RowId = 0
     caller: int = 0
-    agent: int = 0
+    agent: RowId = 0
     attempt: int = 0
-    x: int = 0
-    y: int = 0
+    x: _Number = 0
+    y: _Number = 0
 
 
 class _Caller(Struct):
@@ -212,50 +86,40 @@ class _Agent(Struct):
 class _Interval(Struct):
     """members: by queue and agent."""
 
-    queues: dict[int, QueueCounts] = field(default_factory=dict)
+    queues: dict[int, QueueSums] = field(default_factory=dict)
     agents: dict[int, AgentCounts] = field(default_factory=dict)
     members: dict[int, dict[int, MemberCounts]] = field(default_factory=dict)
 
+    def sums(self) -> tuple[dict[int, QueueSums], dict[int, AgentSums]]:
+        """By queue and by agent, with the members in each."""
+        queues: dict[int, QueueSums] = {}
+        agents: dict[int, AgentSums] = {}
+        for queue, sums in self.queues.items():
+            add(queues.setdefault(queue, QueueSums()), sums)
+        for agent, counts in self.agents.items():
+            add(agents.setdefault(agent, AgentSums()), counts)
+        for queue, members in self.members.items():
+            add(queues.setdefault(queue, QueueSums()), QueueSums(members=members))
+            for agent, share in members.items():
+                add(agents.setdefault(agent, AgentSums()), AgentSums(queues={queue: share}))
+        return queues, agents
+
 
 class _State(Struct):
-    """intervals: by their number since 1970; rush: since when."""
+    """intervals: by their number since 1970; rush: since when; last: when a caller of the queue was
+    answered last, and after what wait; settled: the interval in which all time was counted."""
 
     interval_ms: int
     kept: int
     within_s: dict[int, int]
     seq: int = 0
     now_ms: int = 0
+    settled: int = 0
     intervals: dict[int, _Interval] = field(default_factory=dict)
     agents: dict[int, _Agent] = field(default_factory=dict)
     callers: dict[int, _Caller] = field(default_factory=dict)
     rush: dict[int, int] = field(default_factory=dict)
-
-
-def _add(into: _T, counts: Struct) -> None:
-    """Every count of the one to those of the other."""
-    for name in counts.__struct_fields__:
-        mine, other = getattr(into, name), getattr(counts, name)
-        if isinstance(other, dict):
-            for key, count in other.items():
-                mine[key] = mine.get(key, 0) + count
-        elif isinstance(other, list):
-            mine[:] = map(sum, zip(mine, other, strict=True))
-        else:
-            setattr(into, name, max(mine, other) if name.endswith("_max_ms") else mine + other)
-
-
-def _fields(counts: Struct) -> dict[str, Any]:
-    return {name: getattr(counts, name) for name in counts.__struct_fields__}
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _fairness(members: dict[int, MemberCounts]) -> float | None:
-    loads = [one.talking_ms / one.logged_in_ms for one in members.values() if one.logged_in_ms]
-    squares = sum(load * load for load in loads)
-    return sum(loads) ** 2 / (len(loads) * squares) if squares else None
+    last: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 class Figures:
@@ -271,12 +135,11 @@ class Figures:
         return self._state.seq
 
     def set_within(self, queue: int, seconds: int) -> None:
-        """T of a queue's service levels, for what is fed from now on."""
+        """T of a queue's service levels."""
         self._state.within_s[queue] = seconds
 
     def dump(self) -> bytes:
         """Everything, so that load() can go on."""
-        self._settle()
         return msgspec.json.encode(self._state)
 
     @classmethod
@@ -290,42 +153,64 @@ class Figures:
 
     def queues(self, begin_ms: int, end_ms: int) -> list[QueueFigures]:
         """Every queue in a period of whole intervals (ValueError for another)."""
-        totals: dict[int, QueueCounts] = {}
-        members: dict[int, dict[int, MemberCounts]] = {}
-        for interval in self._between(begin_ms, end_ms):
-            for queue, counts in interval.queues.items():
-                _add(totals.setdefault(queue, QueueCounts()), counts)
-            for queue, agents in interval.members.items():
-                for agent, share in agents.items():
-                    _add(members.setdefault(queue, {}).setdefault(agent, MemberCounts()), share)
-        found = []
-        for queue in sorted(totals.keys() | members.keys()):
-            total = totals.get(queue, QueueCounts())
-            found.append(QueueFigures(
-                **_fields(total), queue=queue, offered=total.entered + sum(total.refused.values()),
-                service_level=_share(total.answered_within, total.answered),
-                service_level_offered=_share(total.answered_within + total.abandoned_within,
-                                             total.answered + total.abandoned),
-                fairness=_fairness(members.get(queue, {}))))
-        return found
+        return [queue_figures(queue, sums, self.within_s(queue))
+                for queue, sums in sorted(self.queue_sums(begin_ms, end_ms).items())]
 
     def agents(self, begin_ms: int, end_ms: int) -> list[AgentFigures]:
         """Every agent in a period of whole intervals (ValueError for another)."""
-        totals: dict[int, AgentFigures] = {}
+        return [agent_figures(agent, sums)
+                for agent, sums in sorted(self.agent_sums(begin_ms, end_ms).items())]
+
+    def queue_sums(self, begin_ms: int, end_ms: int) -> dict[int, QueueSums]:
+        """By queue; the period as above."""
+        found: dict[int, QueueSums] = {}
         for interval in self._between(begin_ms, end_ms):
-            for agent, counts in interval.agents.items():
-                _add(totals.setdefault(agent, AgentFigures(agent=agent, queues={})), counts)
-            for queue, agents in interval.members.items():
-                for agent, share in agents.items():
-                    total = totals.setdefault(agent, AgentFigures(agent=agent, queues={}))
-                    _add(total.queues.setdefault(queue, MemberCounts()), share)
-        return [totals[agent] for agent in sorted(totals)]
+            for queue, sums in interval.sums()[0].items():
+                add(found.setdefault(queue, QueueSums()), sums)
+        return found
+
+    def agent_sums(self, begin_ms: int, end_ms: int) -> dict[int, AgentSums]:
+        """By agent; the period as above."""
+        found: dict[int, AgentSums] = {}
+        for interval in self._between(begin_ms, end_ms):
+            for agent, sums in interval.sums()[1].items():
+                add(found.setdefault(agent, AgentSums()), sums)
+        return found
+
+    def take(self) -> Iterator[tuple[int, dict[int, QueueSums], dict[int, AgentSums]]]:
+        """(beginning, by queue, by agent) of each interval to which something has to be added since
+        this was asked before. It is counted no more here. States that go on are counted once in
+        an interval."""
+        state, size_ms = self._state, self._state.interval_ms
+        if state.now_ms // size_ms != state.settled:
+            self.settle()
+            state.settled = state.now_ms // size_ms
+        intervals, state.intervals = state.intervals, {}
+        for at in sorted(intervals):
+            queues, agents = intervals[at].sums()
+            yield at * size_ms, queues, agents
+
+    def waiting(self) -> dict[int, list[int]]:
+        """By queue, since when callers on the line wait."""
+        found: dict[int, list[int]] = {}
+        for caller in self._state.callers.values():
+            if caller.live:
+                found.setdefault(caller.queue, []).append(caller.began_ms)
+        return found
+
+    def last_answered(self, queue: int) -> tuple[int, int] | None:
+        """When a caller of the queue was answered last, and after what wait."""
+        return self._state.last.get(queue)
+
+    def within_s(self, queue: int) -> int:
+        """T of its service levels."""
+        return self._state.within_s.get(queue, WITHIN_S)
 
     def _between(self, begin_ms: int, end_ms: int) -> Iterator[_Interval]:
         state = self._state
         if begin_ms % state.interval_ms or end_ms % state.interval_ms:
             raise ValueError(f"a period is made of intervals of {state.interval_ms} ms")
-        self._settle()
+        self.settle()
         begin = max(begin_ms // state.interval_ms, self._oldest())
         end = min(end_ms, state.now_ms + state.interval_ms) // state.interval_ms
         return (state.intervals[at] for at in range(begin, end) if at in state.intervals)
@@ -374,7 +259,7 @@ class Figures:
             self._queue(fact.queue).callbacks_requested += 1
 
     def _refused(self, fact: _Fact) -> None:
-        _count(self._queue(fact.queue).refused, Leave(fact.x))
+        count(self._queue(fact.queue).refused, Leave(fact.x))
 
     def _offer(self, fact: _Fact) -> None:
         self._state.agents[fact.agent].activity = "free"
@@ -384,21 +269,21 @@ class Figures:
 
     def _missed(self, fact: _Fact) -> None:
         self._state.agents[fact.agent].activity = "rest"
-        _count(self._queue(fact.queue).missed, Cause(fact.x))
+        count(self._queue(fact.queue).missed, Cause(fact.x))
         for counts in self._of_agent(fact):
-            _count(counts.missed, Cause(fact.x))
+            count(counts.missed, Cause(fact.x))
 
     def _answered(self, fact: _Fact) -> None:
         state = self._state
         caller = state.callers.get(fact.caller) or _Caller(fact.queue, state.now_ms - fact.x)
         if caller.live:
             state.callers.pop(fact.caller, None)
+            state.last[caller.queue] = state.now_ms, fact.x
             counts = self._queue(caller.queue, caller.began_ms)
             counts.answered += 1
-            counts.answered_within += self._is_within(caller.queue, fact.x)
             counts.wait_sum_ms += fact.x
             counts.wait_max_ms = max(counts.wait_max_ms, fact.x)
-            counts.waits[_bucket(fact.x)] += 1
+            seconds_of(counts.waited_s, fact.x)
         else:
             caller.agent, caller.talked_ms = fact.agent, 0
         agent = state.agents[fact.agent]
@@ -432,14 +317,13 @@ class Figures:
             self._callback_over(fact.caller, caller, counts, why)
         elif why is Leave.ABANDONED:
             counts.abandoned += 1
-            counts.abandoned_within += self._is_within(caller.queue, fact.y)
             counts.abandoned_wait_sum_ms += fact.y
             counts.abandoned_wait_max_ms = max(counts.abandoned_wait_max_ms, fact.y)
-            counts.abandoned_waits[_bucket(fact.y)] += 1
+            seconds_of(counts.abandoned_s, fact.y)
         else:
-            _count(counts.left, why)
+            count(counts.left, why)
 
-    def _callback_over(self, number: int, caller: _Caller, counts: QueueCounts, why: Leave) -> None:
+    def _callback_over(self, number: int, caller: _Caller, counts: QueueSums, why: Leave) -> None:
         if why in (Leave.FAILED, Leave.EXPIRED):
             counts.callbacks_failed += 1
         elif why is not Leave.SERVED:
@@ -494,7 +378,7 @@ class Figures:
 
     # -- time in states ------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """All time until now is counted."""
         for number, agent in self._state.agents.items():
             self._spend(number, agent)
@@ -568,10 +452,10 @@ class Figures:
             return _Interval()
         return self._state.intervals.setdefault(at, _Interval())
 
-    def _queue(self, queue: int, at_ms: int | None = None) -> QueueCounts:
+    def _queue(self, queue: int, at_ms: int | None = None) -> QueueSums:
         """A queue's counts of that time, or of now."""
         interval = self._interval(self._state.now_ms if at_ms is None else at_ms)
-        return interval.queues.setdefault(queue, QueueCounts())
+        return interval.queues.setdefault(queue, QueueSums())
 
     def _of_agent(self, fact: _Fact) -> tuple[MemberCounts, MemberCounts]:
         """The agent's counts of now, and those in the queue."""
@@ -579,21 +463,9 @@ class Figures:
         return (interval.agents.setdefault(fact.agent, AgentCounts()),
                 _member(interval, fact.queue, fact.agent))
 
-    def _is_within(self, queue: int, waited_ms: int) -> bool:
-        return waited_ms <= self._state.within_s.get(queue, WITHIN_S) * 1000
-
 
 def _member(interval: _Interval, queue: int, agent: int) -> MemberCounts:
     return interval.members.setdefault(queue, {}).setdefault(agent, MemberCounts())
-
-
-def _count(counts: dict[str, int], why: IntEnum) -> None:
-    name = why.name.lower()
-    counts[name] = counts.get(name, 0) + 1
-
-
-def _bucket(waited_ms: int) -> int:
-    return bisect_left(WAIT_BUCKETS_S, waited_ms / 1000)
 
 
 _FOLDS: Final[dict[str, Callable[[Figures, _Fact], None]]] = {

@@ -1,189 +1,204 @@
-"""The figures of queues and agents in a period, from the store's events (see figures.py)."""
+"""Figures of queues, agents, the company, its numbers, groups and users, in any period."""
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-import structlog
-from sanic import Blueprint, HTTPResponse, Request, Sanic
+from msgspec.structs import asdict
+from sanic import HTTPResponse
 
-from api.config.checks import visible
-from api.config.routes import respond
-from api.figures.fold import DEFINITIONS, AgentFigures, Figures, QueueFigures
-from api.http.context import parts_of, whole
-from api.http.errors import Problem, invalid
-from api.queues.routes import admit, queue_of
-from store import SqliteStore
-
-log = structlog.get_logger()
-
-queue_figures = Blueprint("queue_figures", url_prefix="/v1/tenants/<tenant:int>")
-
-#: A period is made of these.
-STEP_S: Final = 900
-STEP_MS: Final = STEP_S * 1000
-MAX_DAYS: Final = 31
-MAX_PERIOD_MS: Final = MAX_DAYS * 86_400_000
-MAX_INTERVALS: Final = 1000
-#: Events are read in pages, and of one request at most so many: the next goes on from there.
-PAGE: Final = 500
-MAX_EVENTS: Final = 1_000_000
-#: Companies whose figures are kept ready.
-MAX_COMPANIES: Final = 100
-#: So much later than it has happened an event is in the store, even while the store is busy.
-LATE_MS: Final = 10_000
+from api.calls.sheet import table
+from api.figures import reports
+from api.figures.book import Book
+from api.figures.counts import DEFINITIONS
+from api.figures.reports import Period, period_of
+from api.figures.shapes import (
+    AgentReport,
+    AgentsReport,
+    CallReport,
+    CompanyReport,
+    Format,
+    NamedAgent,
+    NamedQueue,
+    NowQuery,
+    NowReport,
+    PeriodQuery,
+    QueueReport,
+    QueuesReport,
+    UserReport,
+)
+from api.http.errors import Problem, no_such
+from api.http.route import JSON_OR_CSV, Call, route
+from store.model import Queue
 
 _T = TypeVar("_T")
+_TENANT = "/v1/tenants/{tenant}"
 
 
-class _Fold:
-    """A company's figures as far as its events have been read."""
-
-    def __init__(self) -> None:
-        self.figures = Figures(STEP_S, MAX_PERIOD_MS // STEP_MS + 1)
-        self.seen = 0
-        self.within: dict[int, int] = {}
-
-
-class Statistics:
-    """Every company's figures, brought up to date when they are asked for.
-
-    All of it happens in one thread, a page at a time, so companies take turns and a request that
-    goes away leaves nothing half done. path: of the store, for a connection of its own.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._store = SqliteStore(path)
-        self._thread = ThreadPoolExecutor(1, "figures")
-        self._folds: OrderedDict[int, _Fold] = OrderedDict()
-
-    async def read(self, tenant: int, within: dict[int, int], now_ms: int,
-                   what: Callable[[Figures], _T]) -> _T:
-        """What is to be known of the figures as they are now; Problem 503 while there are too many
-        events. within: T of the service levels by queue."""
-        loop = asyncio.get_running_loop()
-        for _ in range(MAX_EVENTS // PAGE):
-            found = await loop.run_in_executor(
-                self._thread, self._page, tenant, within, now_ms, what)
-            if found:
-                return found[0]
-        raise Problem(503, "busy", "the events are still being counted; try again")
-
-    def close(self) -> None:
-        """Give everything back."""
-        self._thread.shutdown()
-        self._store.close()
-
-    def _page(self, tenant: int, within: dict[int, int], now_ms: int,
-              what: Callable[[Figures], _T]) -> tuple[_T] | None:
-        """Some more events are counted; when those were all, what is to be known."""
-        fold = self._fold(tenant, within)
-        events = self._store.events(tenant, after=fold.seen, limit=PAGE)
-        for event in events:
-            try:
-                fold.figures.feed(event)
-            except (ValueError, LookupError) as error:
-                log.warning("event not counted", seq=event.seq, error=str(error))
-            fold.seen = event.seq
-        if len(events) == PAGE:
-            return None
-        fold.figures.advance(now_ms - LATE_MS)
-        return (what(fold.figures),)
-
-    def _fold(self, tenant: int, within: dict[int, int]) -> _Fold:
-        """When a T has changed, all is counted anew."""
-        fold = self._folds.pop(tenant, None)
-        if fold is None or any(within.get(queue, known) != known
-                               for queue, known in fold.within.items()):
-            fold = _Fold()
-        fold.within |= within
-        for queue, seconds in within.items():
-            fold.figures.set_within(queue, seconds)
-        self._folds[tenant] = fold
-        if len(self._folds) > MAX_COMPANIES:
-            self._folds.popitem(last=False)
-        return fold
+@route("GET", f"{_TENANT}/figures/now", "figures:read", query=NowQuery, answer=NowReport,
+       media=JSON_OR_CSV, errors=("busy",))
+async def now(call: Call) -> Any:
+    """All queues as their supervisor sees them. Who waits now, how long the last answered caller
+    has waited, and the mean wait and the abandoned of the last hours."""
+    queues = {id_: name for id_, (name, _) in _queues(call).items()}
+    found = await _book(call, lambda book: reports.now(book, queues, call.now_ms, call.query.hours))
+    return _told(call.query.format, found, found.items)
 
 
-async def _start(app: Sanic[Any, Any]) -> None:
-    app.ctx.statistics = Statistics(app.ctx.parts.state / "vaxel.db")
+@route("GET", f"{_TENANT}/figures/queues", "figures:read", query=PeriodQuery, answer=QueuesReport,
+       media=JSON_OR_CSV, errors=("busy",))
+async def queues(call: Call) -> Any:
+    """All queues in a period. Intervals are told of one queue at a time, and in CSV."""
+    period, known = _period(call), _queues(call)
+
+    def read(book: Book) -> list[QueueReport]:
+        return [reports.of_queue(book, queue, name, within_s, period)
+                for queue, (name, within_s) in sorted(known.items())]
+
+    found = await _book(call, read)
+    items = [NamedQueue(**asdict(one), name=report.name, service_level_s=report.service_level_s)
+             for report in found for one in _rows(call.query.format, report)]
+    return _told(call.query.format, QueuesReport(items=items, definitions=DEFINITIONS["queue"]),
+                 items)
 
 
-async def _stop(app: Sanic[Any, Any]) -> None:
-    app.ctx.statistics.close()
+@route("GET", f"{_TENANT}/figures/agents", "figures:read", query=PeriodQuery, answer=AgentsReport,
+       media=JSON_OR_CSV, errors=("busy",))
+async def agents(call: Call) -> Any:
+    """All agents in a period, who are members of a queue now or have been. Intervals as above."""
+    period, known = _period(call), _queues(call)
+    queues = {id_: name for id_, (name, _) in known.items()}
+    users = dict(call.store.select("user", ("id", "name"), tenant=call.tenant))
+    members = _members(call)
+
+    def read(book: Book) -> list[AgentReport]:
+        there = set(book.subjects("agent")) if call.who.queues is None else set()
+        return [reports.of_agent(book, user, users[user], queues, period, call.who.queues)
+                for user in sorted((there | members) & users.keys())]
+
+    found = await _book(call, read)
+    items = [NamedAgent(**asdict(one), name=report.name)
+             for report in found for one in _rows(call.query.format, report)]
+    return _told(call.query.format, AgentsReport(items=items, definitions={
+        scope: DEFINITIONS[scope] for scope in ("agent", "member")}), items)
 
 
-# The store is there first.
-queue_figures.listener(_start, "before_server_start", priority=-1)
-queue_figures.listener(_stop, "after_server_stop")
-
-
-def _period(request: Request, now_ms: int) -> tuple[int, int]:
-    """from and to, in Unix milliseconds; the last day without them."""
-    end_ms = whole(request, "to", -(-now_ms // STEP_MS) * STEP_MS, 0, 1 << 42)
-    begin_ms = whole(request, "from", max(end_ms - 86_400_000, 0), 0, 1 << 42)
-    for name, at_ms in (("from", begin_ms), ("to", end_ms)):
-        if at_ms % STEP_MS:
-            raise invalid(name, f"Unix milliseconds of a quarter of an hour, as {STEP_MS} * n")
-    if not 0 < end_ms - begin_ms <= MAX_PERIOD_MS:
-        raise invalid("from", f"before the end of the period, by at most {MAX_DAYS} days")
-    return begin_ms, end_ms
-
-
-async def _read(request: Request, tenant: int, what: Callable[[Figures], _T]) -> _T:
-    parts = parts_of(request)
-    statistics: Statistics = request.app.ctx.statistics
-    queues: list[Any] = parts.store.find("service", tenant=tenant, kind="queue", limit=100_000)
-    within = {row.id: row.settings.service_level_s for row in queues}
-    return await statistics.read(tenant, within, parts.now_ms(), what)
-
-
-@queue_figures.get("/queues/<queue:int>/figures")
-async def of_queue(request: Request, tenant: int, queue: int) -> HTTPResponse:
+@route("GET", f"{_TENANT}/queues/{{queue}}/figures", "figures:read", query=PeriodQuery,
+       answer=QueueReport, media=JSON_OR_CSV, errors=("busy",))
+async def of_queue(call: Call) -> Any:
     """A queue's figures of a period, and of each interval of it."""
-    parts = admit(request, tenant)
-    row = queue_of(parts, tenant, queue)
-    begin_ms, end_ms = _period(request, parts.now_ms())
-    interval_ms = whole(request, "interval_s", 0, STEP_S, MAX_PERIOD_MS // 1000) * 1000
-    starts = range(begin_ms, end_ms, interval_ms) if interval_ms else ()
-    if interval_ms % STEP_MS or len(starts) > MAX_INTERVALS:
-        raise invalid("interval_s", f"a multiple of {STEP_S}, for at most {MAX_INTERVALS} of them")
-
-    def total(figures: Figures, begin_ms: int, end_ms: int) -> dict[str, Any]:
-        found = next((one for one in figures.queues(begin_ms, end_ms) if one.queue == queue),
-                     QueueFigures(queue=queue, offered=0, service_level=None,
-                                  service_level_offered=None, fairness=None))
-        return {"from_ms": begin_ms, "to_ms": end_ms, **msgspec.to_builtins(found)}
-
-    def everything(figures: Figures) -> dict[str, Any]:
-        return {"total": total(figures, begin_ms, end_ms), "items": [
-            total(figures, at_ms, min(at_ms + interval_ms, end_ms)) for at_ms in starts]}
-
-    found = await _read(request, tenant, everything)
-    return respond(found | {"name": row.name, "service_level_s": row.settings.service_level_s,
-                             "definitions": DEFINITIONS["queue"]})
+    queue = call.id("queue")
+    if not isinstance(call.visible("service", queue).settings, Queue):
+        raise no_such("queue")
+    name, within_s = _queues(call).get(queue) or _not_there("queue")
+    period = _period(call)
+    return _report(call, await _book(
+        call, lambda book: reports.of_queue(book, queue, name, within_s, period)))
 
 
-@queue_figures.get("/agents/<user:int>/figures")
-async def of_agent(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """An agent's figures of a period."""
-    parts = admit(request, tenant)
-    row: Any = visible(parts.store.get("user", user), tenant)
-    begin_ms, end_ms = _period(request, parts.now_ms())
-    names = dict(parts.store.select("service", ("id", "name"), tenant=tenant, kind="queue"))
+@route("GET", f"{_TENANT}/agents/{{user}}/figures", "figures:read", own="user", query=PeriodQuery,
+       answer=AgentReport, media=JSON_OR_CSV, errors=("busy",))
+async def of_agent(call: Call) -> Any:
+    """An agent's figures of a period, and of each interval of it."""
+    user = call.id("user")
+    row = call.visible("user", user)
+    if call.who.queues is not None and user not in _members(call):
+        raise no_such("agent")
+    period = _period(call)
+    queues = dict(call.store.select("service", ("id", "name"), tenant=call.tenant, kind="queue"))
+    return _report(call, await _book(call, lambda book: reports.of_agent(
+        book, user, row.name, queues, period, call.who.queues)))
 
-    def total(figures: Figures) -> dict[str, Any]:
-        found = next((one for one in figures.agents(begin_ms, end_ms) if one.agent == user),
-                     AgentFigures(agent=user, queues={}))
-        return {**msgspec.to_builtins(found), "queues": [
-            {"queue": queue, "name": names.get(queue, ""), **msgspec.to_builtins(share)}
-            for queue, share in sorted(found.queues.items())]}
 
-    found = await _read(request, tenant, total)
-    return respond({
-        "name": row.name, "from_ms": begin_ms, "to_ms": end_ms, "total": found,
-        "definitions": {name: DEFINITIONS[name] for name in ("agent", "member")}})
+@route("GET", f"{_TENANT}/figures", "figures:read", query=PeriodQuery, answer=CompanyReport,
+       media=JSON_OR_CSV, errors=("busy",))
+async def of_company(call: Call) -> Any:
+    """The company's calls in a period, and in each interval of it (S1)."""
+    name, period = _whole(call).name, _period(call)
+    return _report(call, await _book(call, lambda book: reports.of_company(book, name, period)))
+
+
+@route("GET", f"{_TENANT}/numbers/{{number}}/figures", "figures:read", query=PeriodQuery,
+       answer=CallReport, media=JSON_OR_CSV, errors=("busy",))
+async def of_number(call: Call) -> Any:
+    """The calls to a public number in a period, and in each interval of it."""
+    _whole(call)
+    number, period = call.visible("number", call.id("number")), _period(call)
+    return _report(call, await _book(call, lambda book: reports.of_calls(
+        book, "number", number.id, number.e164, period)))
+
+
+@route("GET", f"{_TENANT}/groups/{{group}}/figures", "figures:read", query=PeriodQuery,
+       answer=CallReport, media=JSON_OR_CSV, errors=("busy",))
+async def of_group(call: Call) -> Any:
+    """The calls that came to an answer group in a period, and in each interval of it."""
+    _whole(call)
+    group, period = call.visible("ring_group", call.id("group")), _period(call)
+    return _report(call, await _book(call, lambda book: reports.of_calls(
+        book, "group", group.id, group.name, period)))
+
+
+@route("GET", f"{_TENANT}/users/{{user}}/figures", "figures:read", own="user", query=PeriodQuery,
+       answer=UserReport, media=JSON_OR_CSV, errors=("busy",))
+async def of_user(call: Call) -> Any:
+    """A user's calls in a period, and in each interval of it."""
+    _whole(call)
+    user, period = call.visible("user", call.id("user")), _period(call)
+    return _report(call, await _book(call, lambda book: reports.of_user(
+        book, user.id, user.name, period)))
+
+
+# -- what they share -----------------------------------------------------------------------------
+
+async def _book(call: Call, what: Callable[[Book], _T]) -> _T:
+    """What is to be known of the company's figures as they are now."""
+    found: _T = await call.parts.statistics.read(
+        lambda store: what(Book(store, call.tenant, call.now_ms)))
+    return found
+
+
+def _period(call: Call) -> Period:
+    return period_of(call.query, call.now_ms, call.store.get("tenant", call.tenant).time_zone)
+
+
+def _whole(call: Call) -> Any:
+    """The company, for somebody who is not there for some of its queues only; Problem 403."""
+    if call.who.queues is not None:
+        raise Problem(403, "forbidden", "the account has some queues only, and figures of those")
+    return call.store.get("tenant", call.tenant)
+
+
+def _queues(call: Call) -> dict[int, tuple[str, int]]:
+    """(name, T) of the queues that the caller may see."""
+    rows = call.store.find("service", tenant=call.tenant, kind="queue", limit=100_000)
+    return {row.id: (row.name, row.settings.service_level_s) for row in rows
+            if call.who.queues is None or row.id in call.who.queues}
+
+
+def _members(call: Call) -> set[int]:
+    """The users who are members of those queues."""
+    return {user for user, queue in call.store.select(
+        "queue_member", ("user", "service"), tenant=call.tenant)
+        if call.who.queues is None or queue in call.who.queues}
+
+
+def _not_there(what: str) -> Any:
+    raise no_such(what)
+
+
+def _rows(form: Format, report: Any) -> list[Any]:
+    """What a sheet has of it: the intervals, when there are any; otherwise the whole."""
+    return report.items if form == "csv" and report.items else [report.total]
+
+
+def _report(call: Call, report: Any) -> Any:
+    return _told(call.query.format, report, _rows(call.query.format, report))
+
+
+def _told(form: Format, whole: Any, rows: list[Any]) -> Any:
+    """The answer, or its rows as CSV."""
+    if form == "json":
+        return whole
+    return HTTPResponse(
+        table(msgspec.to_builtins(row, str_keys=True) for row in rows), 200,
+        {"Content-Disposition": 'attachment; filename="figures.csv"'}, "text/csv; charset=utf-8")

@@ -10,6 +10,7 @@ import msgspec
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
+from api.http.problems import PROBLEMS
 from routing_core import RowError
 from store import BrokenReference, Conflict, NotFound, StillReferenced, StoreBusy, StoreError
 
@@ -19,12 +20,14 @@ CONTENT_TYPE = "application/problem+json"
 class Problem(Exception):
     """An answer that is not a success."""
 
-    def __init__(self, status: int, code: str, detail: str, field: str = "") -> None:
+    def __init__(self, status: int, code: str, detail: str, field: str = "",
+                 headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.field = field
+        self.headers = headers or {}
 
 
 def invalid(field: str, detail: str) -> Problem:
@@ -47,6 +50,10 @@ STORE_STATUS: dict[type[StoreError], tuple[int, str]] = {
 }
 
 
+#: What the server itself refuses.
+HTTP = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 503: "busy"}
+
+
 def as_problem(error: Exception) -> Problem:
     """Any exception as the answer it leads to."""
     if isinstance(error, Problem):
@@ -64,21 +71,28 @@ def as_problem(error: Exception) -> Problem:
         if unknown:
             field = ".".join(filter(None, [field, unknown[1] or unknown[2]]))
         return Problem(422, "invalid", str(error).split(" - at `")[0], field)
+    if isinstance(error, RecursionError):
+        return Problem(400, "malformed", "the body is nested too deeply")
     if isinstance(error, msgspec.DecodeError):
         return Problem(400, "malformed", f"the body is not JSON: {error}")
     if isinstance(error, SanicException):
-        return Problem(error.status_code, "http", str(error))
+        headers = {name: str(value) for name, value in (error.headers or {}).items()
+                   if name.lower() == "allow"}
+        return Problem(error.status_code, HTTP.get(error.status_code, "http"), str(error),
+                       headers=headers)
     return Problem(500, "internal", "something went wrong here; it has been logged")
 
 
 def respond(request: Request, problem: Problem) -> HTTPResponse:
     """The problem as a response."""
     body: dict[str, Any] = {
-        "type": f"https://vaxel.invalid/problems/{problem.code}", "title": problem.code,
+        "type": f"/v1/problems/{problem.code}", "title": PROBLEMS[problem.code].title,
         "status": problem.status, "code": problem.code, "detail": problem.detail,
         "instance": request.path,
     }
     if problem.field:
         body["field"] = problem.field
-    headers = {"WWW-Authenticate": 'Bearer realm="vaxel"'} if problem.status == 401 else None
+    headers = dict(problem.headers)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="vaxel"'
     return HTTPResponse(msgspec.json.encode(body), problem.status, headers, CONTENT_TYPE)

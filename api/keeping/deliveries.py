@@ -1,4 +1,5 @@
-"""Sends what is queued: mails through the operator's server, webhook calls over HTTP.
+"""Sends what is queued: mails through the operator's server, SMS through the operator's gateway,
+webhook calls over HTTP.
 
 At least once: when the keeper is killed between sending and writing that down, it sends again, with
 the same Message-ID or Idempotency-Key. A failure is tried again after 30 s, then after twice as
@@ -10,8 +11,6 @@ import contextlib
 import email.message
 import email.policy
 import email.utils
-import ipaddress
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,31 +18,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiosmtplib
-import httpx
 import msgspec
 import structlog
 
 from api.keeping.letters import about_callback
+from api.keeping.outside import Answer, NotSent, Outside
+from api.keeping.retries import GIVE_UP_MS, retry_ms
 from store import NotFound, SqliteStore
 from store.model import CallbackMenu, Delivery, Service
 
 log = structlog.get_logger()
 
 AT_ONCE, AT_ONCE_OF_A_TENANT = 16, 4
-FIRST_RETRY_MS, LAST_RETRY_MS = 30_000, 3_600_000
-GIVE_UP_MS: Final = 24 * 3_600_000
 #: What waits for a setting is looked at again so often.
 UNSET_MS: Final = 300_000
 WEBHOOK_TIMEOUT_S, MAIL_TIMEOUT_S = 10.0, 60.0
 KEEP_DONE_MS: Final = 30 * 24 * 3_600_000
-
-
-class NotSent(Exception):
-    """Why a delivery failed. final: it is of no use to try again."""
-
-    def __init__(self, why: str, final: bool = False) -> None:
-        super().__init__(why)
-        self.final = final
 
 
 class Unset(Exception):
@@ -57,7 +47,8 @@ def _now_ms() -> int:
 class Deliveries:
     """async with Deliveries(state, store, settings) as deliveries: deliveries.start_due()
 
-    settings: smtp_host, smtp_port, mail_from, webhooks_to_private.
+    settings: smtp_host, smtp_port, mail_from, sms_url, sms_secret, sms_sender,
+    webhooks_to_private.
     """
 
     def __init__(self, state: Path, store: SqliteStore, settings: dict[str, Any],
@@ -68,11 +59,7 @@ class Deliveries:
         self.now_ms = now_ms
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._tenants: Counter[int] = Counter()
-        # A connection is not kept: one that was checked for one name must not serve another.
-        self._http = httpx.AsyncClient(
-            timeout=WEBHOOK_TIMEOUT_S, follow_redirects=False, trust_env=False,
-            limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0),
-            headers={"User-Agent": "vaxel"})
+        self.outside = Outside(private=settings.get("webhooks_to_private", False))
 
     async def __aenter__(self) -> "Deliveries":
         return self
@@ -82,7 +69,6 @@ class Deliveries:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._http.aclose()
 
     def start_due(self) -> int:
         """Begin to send what is due; the number of deliveries under way."""
@@ -121,14 +107,19 @@ class Deliveries:
 
     async def _send(self, delivery: Delivery) -> None:
         try:
-            if delivery.kind == "mail":
-                await self._mail(delivery)
-            else:
-                await self._webhook(delivery)
+            match delivery.kind:
+                case "mail":
+                    await self._mail(delivery)
+                case "sms":
+                    await self._sms(delivery)
+                case "webhook":
+                    await self._webhook(delivery)
             self.store.delivery_done(delivery.id, self.now_ms())
         except Unset as error:
+            now = self.now_ms()
+            late = delivery.kind == "sms" and now - delivery.created_ms > GIVE_UP_MS
             self.store.delivery_failed(delivery.id, str(error), tried=False,
-                                       next_ms=self.now_ms() + UNSET_MS)
+                                       next_ms=now + UNSET_MS, given_up_ms=now if late else 0)
         except NotSent as error:
             self._failed(delivery, str(error), error.final)
         except Exception as error:
@@ -140,7 +131,7 @@ class Deliveries:
 
     def _failed(self, delivery: Delivery, error: str, final: bool) -> None:
         now = self.now_ms()
-        next_ms = now + min(FIRST_RETRY_MS << min(delivery.tries, 20), LAST_RETRY_MS)
+        next_ms = now + retry_ms(delivery.tries)
         given_up = final or next_ms - delivery.created_ms > GIVE_UP_MS
         log.warning("delivery failed", delivery=delivery.id, tenant=delivery.tenant, error=error,
                     given_up=given_up)
@@ -187,53 +178,40 @@ class Deliveries:
                                   filename=path.name)
         return letter
 
+    # -- SMS ----------------------------------------------------------------------------------
+
+    async def _sms(self, delivery: Delivery) -> None:
+        """To the gateway, which is the operator's and may be anywhere."""
+        url = self.settings.get("sms_url", "")
+        sender = delivery.subject or self.settings.get("sms_sender", "")
+        for name, value in (("sms_url", url), ("sms_sender", sender)):
+            if not value:
+                raise Unset(f"no {name} in the settings: SMS wait for it for a day")
+        answer = await self._post(
+            url, delivery, {"from": sender, "to": delivery.to, "text": str(delivery.body),
+                            "id": _id(delivery)},
+            {"Authorization": f"Bearer {self.settings.get('sms_secret', '')}"}, private=True)
+        if answer.status // 100 != 2:
+            final = answer.status // 100 == 4 and answer.status not in (408, 429)
+            raise NotSent(f"{answer.status} {answer.reason}: {answer.text}", final=final)
+
     # -- webhooks -----------------------------------------------------------------------------
 
     async def _webhook(self, delivery: Delivery) -> None:
-        try:
-            async with asyncio.timeout(WEBHOOK_TIMEOUT_S):
-                url = httpx.URL(delivery.to)
-                name = url.raw_host.decode()
-                address = await self._address(name, url.port or (443 if url.scheme == "https"
-                                                                 else 80))
-                request = self._http.build_request(
-                    "POST", url.copy_with(host=address),
-                    content=msgspec.json.encode(delivery.body),
-                    headers={"Host": url.netloc.decode(), "Content-Type": "application/json",
-                             "Idempotency-Key": f"vaxel-{delivery.created_ms}-{delivery.id}"},
-                    extensions={"sni_hostname": name})
-                answer = await self._http.send(request, stream=True)
-                await answer.aclose()
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise NotSent(f"not an address: {error}", final=True) from error
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
-            raise NotSent(f"{type(error).__name__} {error}".strip()) from error
-        if answer.is_redirect:
-            raise NotSent(f"{answer.status_code}: redirections are not followed")
-        if not answer.is_success:
-            raise NotSent(f"{answer.status_code} {answer.reason_phrase}")
+        answer = await self._post(delivery.to, delivery, delivery.body, {})
+        if answer.status // 100 == 3:
+            raise NotSent(f"{answer.status}: redirections are not followed")
+        if answer.status // 100 != 2:
+            raise NotSent(f"{answer.status} {answer.reason}")
 
-    async def _address(self, name: str, port: int) -> str:
-        """The address to connect to: looked up once, checked, and used, so that a name cannot mean
-        another one a moment later. NotSent."""
-        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        addresses = [str(info[4][0]) for info in found]
-        if not self.settings.get("webhooks_to_private", False):
-            for address in addresses:
-                if not is_public(address):
-                    raise NotSent(f"{name} is {address}, which is not a public address")
-        return addresses[0]
+    async def _post(self, url: str, delivery: Delivery, body: Any, headers: dict[str, str],
+                    private: bool = False) -> Answer:
+        async with self.outside.line(url, private=private) as line:
+            return await line.post(msgspec.json.encode(body), {
+                "Content-Type": "application/json", "Idempotency-Key": _id(delivery)} | headers,
+                WEBHOOK_TIMEOUT_S)
 
 
-def is_public(address: str) -> bool:
-    """Whether anybody on the Internet could connect to it, so that we may for a stranger."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip.is_site_local:
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+def _id(delivery: Delivery) -> str:
+    """The same for every try."""
+    return f"vaxel-{delivery.created_ms}-{delivery.id}"

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ import soundfile
 import structlog
 
 from api.keeping.letters import about_message
+from api.keeping.retention import remove_files, size_of
 from rtp.errors import BadCapture
 from rtp.recording import Metadata, Part, combine, read_part
 from store import NotFound, SqliteStore
@@ -104,28 +106,26 @@ class Deposits:
         return len(late)
 
     def purge(self, now_ms: int) -> int:
-        """Remove what was deleted a day ago, and what was recorded for a prompt and left there."""
+        """Remove what was deleted a day ago, and what was recorded for a prompt and left there,
+        with lines in the ledger; what never had audio, without."""
+        before_ms = now_ms - KEEP_DELETED_MS
         for message in self.store.messages(0, newest_first=False):
-            if message.created_ms < now_ms - KEEP_DELETED_MS:
+            if message.created_ms < before_ms:
                 self.store.set_message_state(message.uid, "deleted", 0)
-        gone = self.store.deleted_messages(now_ms - KEEP_DELETED_MS)
-        for message in gone:
-            remove(self.state, self.store, message)
-        return len(gone)
+        self.store.forget_empty_messages(before_ms)
+        with self.store.writing():  # nobody takes one back in between
+            begun = [deletion for message in self.store.deleted_messages(before_ms)
+                     for deletion in self.store.begin_deletions(
+                         "message", message.tenant, [message.uid], why="left behind", by="",
+                         at_ms=now_ms, size_of=partial(size_of, self.state))]
+        remove_files(self.state, (one.path for one in begun))
+        return self.store.end_deletions(begun)
 
 
 def path_of(message: VoiceMessage) -> Path:
     """Where its audio is kept, relative to the state directory."""
     name = re.sub(r"[^0-9A-Za-z-]", "_", message.uid)[:80]
     return Path(FOLDER) / str(message.tenant) / str(message.mailbox) / f"{name}.flac"
-
-
-def remove(state: Path, store: SqliteStore, message: VoiceMessage) -> None:
-    """Audio and row of a deleted message, the row last, so that no audio is ever left; unless it
-    was taken back meanwhile."""
-    if store.give_up_message(message.uid):
-        (state / path_of(message)).unlink(missing_ok=True)
-        store.remove_message(message.uid)
 
 
 def to_mono(stereo: Path, out: Path) -> Audio:

@@ -1,7 +1,8 @@
-"""What is written about a voice message or a callback request: mails and webhook calls, in the
-company's language and time."""
+"""What is written about a voice message or a callback request: mails, SMS and webhook calls, in
+the company's language and time."""
 
 import datetime
+import functools
 import zoneinfo
 from typing import Any, Final, NamedTuple
 
@@ -114,10 +115,10 @@ def readable(number: str) -> str:
 
 def _deliveries(settings: Mailbox | CallbackMenu, tenant: int, now_ms: int, subject: str, body: str,
                 attachment: str, facts: dict[str, Any]) -> list[Delivery]:
-    found = [Delivery(tenant=tenant, kind="mail", to=address, subject=subject, body=body,
-                      attachment=attachment, created_ms=now_ms, next_ms=now_ms)
+    queued = functools.partial(Delivery, tenant=tenant, created_ms=now_ms, next_ms=now_ms)
+    found = [queued(kind="mail", to=address, subject=subject, body=body, attachment=attachment)
              for address in settings.email]
+    found += [queued(kind="sms", to=number, body=facts["text"]) for number in settings.sms]
     if settings.webhook:
-        found.append(Delivery(tenant=tenant, kind="webhook", to=settings.webhook, body=facts,
-                              created_ms=now_ms, next_ms=now_ms))
+        found.append(queued(kind="webhook", to=settings.webhook, body=facts))
     return found

@@ -88,7 +88,7 @@ class Recordings:
         day = datetime.datetime.fromtimestamp(newest_s, datetime.UTC)
         name = Path("recordings") / f"{day:%Y-%m-%d}" / f"{uid}.flac"
         known = self._indexed(uid)
-        if known:  # taken before a crash, or something that is not a part of it
+        if known:  # taken before a crash, or another recording of the call
             name = name.with_name(f"{uid}-{captures[0][1].stem[-16:]}.flac")
         parts = [(pcap, read_part(_read(text))) for text, pcap in captures]
         try:
@@ -99,14 +99,11 @@ class Recordings:
                 pcap.rename(pcap.with_suffix(".unreadable"))
                 text.unlink(missing_ok=True)
             return
-        if done and known:
-            if done.sha256 == known.sha256:
-                done.path.unlink()
-            else:
-                log.warning("second recording of a call", uid=uid, path=str(name))
+        if done and known and done.sha256 == known.sha256:
+            done.path.unlink()
         elif done:
             self.store.add_recording(Recording(
-                uid=uid, tenant=tenant, path=str(name), started_ms=done.started_ms,
+                uid=name.stem, tenant=tenant, path=str(name), started_ms=done.started_ms,
                 duration_ms=done.duration_ms, bytes=done.bytes, sha256=done.sha256,
                 complete=all(part.metadata.ended for _, part in parts)))
         for text, pcap in captures:

@@ -1,75 +1,70 @@
 """Presence, log-ins and line states: what is so now (P1, P4, Q1)."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
-from sanic import Blueprint, HTTPResponse, Request
 
-from api.config.checks import visible
-from api.config.routes import decode, respond
-from api.http.context import check_tenant, parts_of
 from api.http.errors import invalid
+from api.http.parts import Parts
+from api.http.route import Call, route
+from api.lines.shapes import (
+    Line,
+    LoginBody,
+    LoginShown,
+    PresenceBody,
+    PresenceSet,
+    PresenceShown,
+)
 from routing_core.codes import LineState
 from store.model import Activity, Presence
 
-live = Blueprint("live", url_prefix="/v1/tenants/<tenant:int>")
+
+class Lines(msgspec.Struct, frozen=True):
+    """Everybody."""
+
+    items: list[Line]
 
 
-class PresenceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """activity None: available. until: Unix seconds, 0: without an end."""
-
-    activity: Annotated[int, Meta(ge=1, lt=1 << 62)] | None
-    until: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
-    note: Annotated[str, Meta(max_length=200)] = ""
-
-
-class LoginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether the member is logged in."""
-
-    logged_in: bool
-
-
-@live.put("/users/<user:int>/presence")
-async def set_presence(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """What the user does from now on; acts at once."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    body: PresenceBody = decode(request.body, PresenceBody)
-    visible(parts.store.get("user", user), tenant)
-    if body.activity is not None:
-        found = parts.store.find("activity", limit=1, id=body.activity, tenant=tenant)
-        if not found:
-            raise invalid("activity", f"there is no activity {body.activity}")
+@route("PUT", "/v1/tenants/{tenant}/users/{user}/presence", "presence:write", own="user",
+       body=PresenceBody, answer=PresenceSet)
+async def set_presence(call: Call) -> PresenceSet:
+    """Say what a user does from now on. It acts at once."""
+    body: PresenceBody = call.body
+    user = call.id("user")
+    call.visible("user", user)
+    if body.activity is not None \
+            and not call.store.find("activity", limit=1, id=body.activity, tenant=call.tenant):
+        raise invalid("activity", f"there is no activity {body.activity}")
     presence = Presence(user=user, activity=body.activity, until=body.until, note=body.note,
-                        changed_ms=parts.now_ms())
-    parts.publisher.set_presence(presence)
-    return respond(presence)
+                        changed_ms=call.now_ms)
+    answer = PresenceSet(**msgspec.structs.asdict(presence))
+    await call.parts.publisher.set_presence(call.tenant, presence)
+    return answer
 
 
-@live.get("/users/<user:int>/presence")
-async def get_presence(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """As set, with whether it is in force, and the line state."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    visible(parts.store.get("user", user), tenant)
-    return respond(_state(request, user))
+@route("GET", "/v1/tenants/{tenant}/users/{user}/presence", "presence:read",
+       answer=PresenceShown)
+async def get_presence(call: Call) -> PresenceShown:
+    """Read what a user does. It is as set, while that is in force, with the line state."""
+    user = call.visible("user", call.id("user"))
+    return PresenceShown(**state(call.parts, user.id, call.now_ms // 1000))
 
 
-@live.get("/lines")
-async def lines(request: Request, tenant: int) -> HTTPResponse:
+@route("GET", "/v1/tenants/{tenant}/lines", "lines:read", answer=Lines)
+async def lines(call: Call) -> Lines:
     """Every colleague's line state and presence."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    found: list[Any] = parts.store.find("user", tenant=tenant, limit=10_000)
-    return respond({"items": [
-        {"name": user.name, "extension": user.extension} | _state(request, user.id)
-        for user in found]})
+    return everybody(call.parts, call.tenant, call.now_ms // 1000)
 
 
-def _state(request: Request, user: int) -> dict[str, Any]:
-    parts = parts_of(request)
-    now_s = parts.now_ms() // 1000
+def everybody(parts: Parts, tenant: int, now_s: int) -> Lines:
+    """A company's lines."""
+    users = parts.store.select("user", ("id", "name", "extension"), tenant=tenant)
+    return Lines([Line(user_name=name, extension=extension, **state(parts, user, now_s))
+                  for user, name, extension in list(users)])
+
+
+def state(parts: Parts, user: int, now_s: int) -> dict[str, Any]:
+    """The fields of PresenceShown."""
     presence = parts.store.presence(user) or Presence(user=user, activity=None)
     name, reachable = "available", True
     ended = False
@@ -89,12 +84,13 @@ def _state(request: Request, user: int) -> dict[str, Any]:
     }
 
 
-@live.put("/members/<member:int>/login")
-async def set_login(request: Request, tenant: int, member: int) -> HTTPResponse:
+@route("PUT", "/v1/tenants/{tenant}/members/{member}/login", "agents:write", own="rows",
+       body=LoginBody, answer=LoginShown)
+async def set_login(call: Call) -> LoginShown:
     """Log a member of a group in or out."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    body: LoginBody = decode(request.body, LoginBody)
-    visible(parts.store.get("member", member), tenant)
-    parts.publisher.set_login(member, body.logged_in, parts.now_ms())
-    return respond({"member": member, "logged_in": body.logged_in})
+    body: LoginBody = call.body
+    row = call.visible("member", call.id("member"))
+    call.only_own(row.user)
+    answer = LoginShown(member=row.id, logged_in=body.logged_in)
+    await call.parts.publisher.set_login(call.tenant, row.id, body.logged_in, call.now_ms)
+    return answer

@@ -4,53 +4,25 @@ Call control runs in several processes; a call is in one of them. Each is asked 
 """
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any, Final, get_args
 
 import msgspec
-from msgspec import Meta
-from sanic import Blueprint, HTTPResponse, Request
 
-from api.config.checks import visible
-from api.config.routes import decode, respond
-from api.http.context import check_tenant, parts_of
 from api.http.errors import Problem, invalid, no_such
+from api.http.parts import Parts
+from api.http.route import Call, Reply, route
+from api.live.shapes import CallBody, Command, CommandBody, Done, LiveCalls, Originated
 from routing_core.codes import SlotState
 from store import bus
-from store.model import Id, Target
-
-control = Blueprint("control", url_prefix="/v1/tenants/<tenant:int>/calls/live")
+from store.model import Target
 
 #: What may be asked of a call; docs/api.md says what each does.
-COMMANDS = frozenset({
-    "transfer", "consult", "swap", "join", "complete", "park", "camp", "move", "back", "hang_up",
-    "record_start", "record_pause", "record_resume", "record_stop", "play",
-})
-WITH_TARGET = frozenset({"transfer", "consult"})
+COMMANDS: Final = frozenset(get_args(Command))
+WITH_TARGET: Final = frozenset({"transfer", "consult"})
 
 
-class CallBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Click to call (C9): the user's telephones ring first, then the target is called."""
-
-    user: Id
-    device: Id | None = None
-    target: Target | None = None
-    dial: Annotated[str, Meta(max_length=32, pattern=r"^[0-9+*#]+\Z")] | None = None
-
-
-class CommandBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which side does it (a user, or a side's name), and to whom."""
-
-    user: Id | None = None
-    side: Annotated[str, Meta(max_length=16)] | None = None
-    target: Target | None = None
-    dial: Annotated[str, Meta(max_length=32, pattern=r"^[0-9+*#]+\Z")] | None = None
-    prompt: Id | None = None
-
-
-async def _ask_all(request: Request, question: dict[str, Any]) -> list[dict[str, Any]]:
+async def _ask_all(parts: Parts, question: dict[str, Any]) -> list[dict[str, Any]]:
     """The answers of the processes that answer."""
-    parts = parts_of(request)
-
     async def one(index: int) -> dict[str, Any] | None:
         try:
             return await bus.ask(parts.state, f"control.{index}", question)
@@ -61,13 +33,21 @@ async def _ask_all(request: Request, question: dict[str, Any]) -> list[dict[str,
         *(one(index) for index in range(parts.control_processes))) if answer is not None]
 
 
-@control.get("/")
-async def live_calls(request: Request, tenant: int) -> HTTPResponse:
+@route("GET", "/v1/tenants/{tenant}/calls/live", "calls:read", own="rows", answer=LiveCalls)
+async def live_calls(call: Call) -> Any:
     """Every call in progress. `control` is true for those that commands can be given to."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
+    found = await in_progress(call.parts, call.tenant)
+    return {"items": [one for one in found if call.own is None or _has(one, call.own)]}
+
+
+def _has(call: dict[str, Any], user: int) -> bool:
+    return any(side["user"] == user for side in call["sides"])
+
+
+async def in_progress(parts: Parts, tenant: int) -> list[dict[str, Any]]:
+    """A company's calls."""
     held = {call["uid"]: call | {"control": True}
-            for answer in await _ask_all(request, {"do": "calls", "tenant": tenant})
+            for answer in await _ask_all(parts, {"do": "calls", "tenant": tenant})
             for call in answer.get("calls", [])}
     live = parts.publisher.live
     for slot, nonce in live.calls(SlotState.SETUP, SlotState.ANSWERED):
@@ -87,68 +67,74 @@ async def live_calls(request: Request, tenant: int) -> HTTPResponse:
                          "up": call["answerer"] == user, "holding": False}
                         for user in ([call["answerer"]] if call["answerer"] else call["ringing"]))],
         }
-    return respond({"items": sorted(held.values(), key=lambda call: call["uid"])})
+    return sorted(held.values(), key=lambda call: str(call["uid"]))
 
 
-@control.post("/")
-async def originate(request: Request, tenant: int) -> HTTPResponse:
-    """Call a user's telephones, and when one answers, the target."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    body: CallBody = decode(request.body, CallBody)
-    visible(parts.store.get("user", body.user), tenant)
+@route("POST", "/v1/tenants/{tenant}/calls/live", "calls:write", own="rows", body=CallBody,
+       answer=Originated, status=201, acts=True, errors=("no_call_control",))
+async def originate(call: Call) -> Any:
+    """Call a user's telephones, and when one answers, the target (C9)."""
+    body: CallBody = call.body
+    call.only_own(body.user)
+    call.visible("user", body.user)
     first = f"phones:{body.user}"
     if body.device is not None:
-        device: Any = visible(parts.store.get("device", body.device), tenant)
-        if device.user != body.user:
+        if call.visible("device", body.device).user != body.user:
             raise invalid("device", "it is another user's")
         first = f"device:{body.device}"
-    second = _order(request, tenant, body.target, body.dial)
-    question = {"do": "originate", "tenant": tenant, "first": first, "second": second,
-                "user": body.user}
-    for index in parts.control_order(tenant):
+    question = {"do": "originate", "tenant": call.tenant, "first": first, "user": body.user,
+                "second": _order(call, body.target, body.dial)}
+    for index in call.parts.control_order(call.tenant):
         try:
-            answer = await bus.ask(parts.state, f"control.{index}", question)
+            answer = await bus.ask(call.parts.state, f"control.{index}", question)
         except bus.NobodyThere:
             continue
-        return respond(answer, 201, {"Location": f"/v1/tenants/{tenant}/calls/live"})
+        if "error" in answer:
+            raise Problem(503, "busy", str(answer["error"]))
+        return Reply(answer, 201, {"Location": f"/v1/tenants/{call.tenant}/calls/live"})
     raise Problem(503, "no_call_control", "no call control answers; try again")
 
 
-@control.post("/<uid:str>/<command:str>")
-async def command(request: Request, tenant: int, uid: str, command: str) -> HTTPResponse:
+@route("POST", "/v1/tenants/{tenant}/calls/live/{uid:str}/{command:str}", "calls:write",
+       own="rows", body=CommandBody, answer=Done, acts=True,
+       errors=("unknown_command", "not_now"))
+async def command(call: Call) -> Any:
     """Do something with a call that call control holds."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    if command not in COMMANDS:
-        raise Problem(404, "unknown_command", f"there is no command {command[:40]!r}")
-    body: CommandBody = decode(request.body or b"{}", CommandBody)
+    parts, tenant, uid, name = call.parts, call.tenant, call.text("uid"), call.text("command")
+    if name not in COMMANDS:
+        raise Problem(404, "unknown_command", f"there is no command {name[:40]!r}")
+    body: CommandBody = call.body
+    if call.own is not None:
+        call.only_own(body.user)
+        if not any(one["uid"] == uid and _has(one, call.own)
+                   for one in await in_progress(parts, tenant)):
+            raise no_such("call")
     arguments: dict[str, Any] = {
         name: value for name, value in (("user", body.user), ("side", body.side)) if value}
-    if command in WITH_TARGET:
-        arguments["target"] = _order(request, tenant, body.target, body.dial)
-    elif command == "camp":
+    if name in WITH_TARGET:
+        arguments["target"] = _order(call, body.target, body.dial)
+    elif name == "camp":
         if body.dial is None:
             raise invalid("dial", "the extension of the person to wait for")
         arguments["target"] = body.dial
-    elif command == "play":
+    elif name == "play":
         if body.prompt is None:
             raise invalid("prompt", "the prompt to play")
-        visible(parts.store.get("prompt", body.prompt), tenant)
+        call.visible("prompt", body.prompt)
         arguments["prompt"] = body.prompt
-    answers = await _ask_all(request, {"do": "command", "tenant": tenant, "uid": uid,
-                                       "name": command, "arguments": arguments})
+    answers = await _ask_all(parts, {"do": "command", "tenant": tenant, "uid": uid,
+                                     "name": name, "arguments": arguments})
     done = [answer for answer in answers if answer.get("code") != 404]
     if not done:
         raise no_such("call")
     if "error" in done[0]:
-        raise Problem(done[0].get("code", 409), "not_now", str(done[0]["error"]))
-    return respond(done[0])
+        status = done[0].get("code", 409)
+        raise Problem(status, "invalid" if status == 422 else "not_now", str(done[0]["error"]))
+    return done[0]
 
 
-def _order(request: Request, tenant: int, target: Target | None, dial: str | None) -> str:
+def _order(call: Call, target: Target | None, dial: str | None) -> str:
     """As call control takes it; Problem when it is not this tenant's."""
-    store = parts_of(request).store
     if dial is not None and target is None:
         return f"dial:{dial}"
     if target is None or dial is not None:
@@ -156,7 +142,7 @@ def _order(request: Request, tenant: int, target: Target | None, dial: str | Non
     for table, id_ in (("user", target.user), ("ring_group", target.group),
                        ("service", target.service)):
         if id_ is not None:
-            visible(store.get(table, id_), tenant)
+            call.visible(table, id_)
             return f"{target.kind}:{id_}"
     if target.kind == "number" and target.text:
         return f"number:{target.text}"

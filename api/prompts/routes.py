@@ -13,36 +13,33 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sanic import Blueprint, HTTPResponse, Request
+from sanic import Request
 from sanic.response import file_stream
 
-from api.config.checks import visible
-from api.config.routes import respond, shown
-from api.http.context import check_tenant, parts_of
+from api.config.routes import shown
+from api.config.shapes import SHOWN
 from api.http.errors import Problem, no_such
+from api.http.route import Call, route, visible
 from rtp import audio
 from rtp.errors import BadAudio
 from store.sqlite import SqliteWriter
 
-prompts = Blueprint("prompts", url_prefix="/v1/tenants/<tenant:int>/prompts/<prompt:int>")
-
+PATH = "/v1/tenants/{tenant}/prompts/{prompt}/audio"
 FOLDER = "prompts"
 #: Conversions at a time; each may take a processor for seconds.
 _AT_ONCE = asyncio.Semaphore(2)
 
 
-@prompts.put("/audio", stream=True)
-async def upload(request: Request, tenant: int, prompt: int) -> HTTPResponse:
-    """The body is a sound file of any usual format; the prompt is heard so from now on."""
-    parts = parts_of(request)
-    who = parts.who(request)
-    check_tenant(who, tenant)
-    visible(parts.store.get("prompt", prompt), tenant)
-    folder = parts.state / FOLDER
+@route("PUT", PATH, "prompts:write", body=bytes, takes="audio/*", stream=True,
+       answer=SHOWN["prompt"], errors=("too_large",))
+async def upload(call: Call) -> Any:
+    """Upload how a prompt sounds. The body is a sound file of any usual format."""
+    call.visible("prompt", call.id("prompt"))
+    folder = call.parts.state / FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     work = Path(tempfile.mkdtemp(prefix=audio.UNFINISHED, dir=folder))
     try:
-        await _receive(request, work / "upload")
+        await _receive(call.request, work / "upload")
         async with _AT_ONCE:
             made = await asyncio.to_thread(_normalise, work)
         await asyncio.to_thread(_keep, work / "sound", folder / made.sha256)
@@ -50,46 +47,36 @@ async def upload(request: Request, tenant: int, prompt: int) -> HTTPResponse:
         raise Problem(422, "invalid", str(error), "audio") from error
     finally:
         await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
-    return _change(request, tenant, prompt, made.sha256, made.duration_ms)
+    return await _change(call, made.sha256, made.duration_ms)
 
 
-@prompts.get("/audio")
-async def listen(request: Request, tenant: int, prompt: int) -> HTTPResponse:
-    """As a telephone plays it: WAV, 8 kHz."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    row: Any = visible(parts.store.get("prompt", prompt), tenant)
-    path = parts.state / FOLDER / (row.sha256 or "none") / "8k.wav"
+@route("GET", PATH, "prompts:read", media="audio/wav")
+async def listen(call: Call) -> Any:
+    """Listen to a prompt as a telephone plays it: WAV, 8 kHz."""
+    row = call.visible("prompt", call.id("prompt"))
+    path = call.parts.state / FOLDER / (row.sha256 or "none") / "8k.wav"
     if not path.exists():
         raise no_such("audio of this prompt")
-    return await file_stream(path, mime_type="audio/wav",
-                             filename=f"prompt-{prompt}.wav")  # type: ignore[return-value]
+    return await file_stream(path, mime_type="audio/wav", filename=f"prompt-{row.id}.wav")
 
 
-@prompts.delete("/audio")
-async def remove(request: Request, tenant: int, prompt: int) -> HTTPResponse:
-    """The text is spoken again."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    row: Any = visible(parts.store.get("prompt", prompt), tenant)
-    if not row.sha256:
+@route("DELETE", PATH, "prompts:write", answer=SHOWN["prompt"])
+async def remove(call: Call) -> Any:
+    """Remove the sound of a prompt. The text is spoken again."""
+    if not call.visible("prompt", call.id("prompt")).sha256:
         raise no_such("audio of this prompt")
-    return _change(request, tenant, prompt, "", 0)
+    return await _change(call, "", 0)
 
 
-def _change(request: Request, tenant: int, prompt: int, sha256: str,
-            duration_ms: int) -> HTTPResponse:
-    parts = parts_of(request)
-    made: list[Any] = []
+async def _change(call: Call, sha256: str, duration_ms: int) -> Any:
+    prompt = call.id("prompt")
 
-    def work(writer: SqliteWriter) -> None:
-        before = visible(writer.get("prompt", prompt), tenant)
-        made.append(writer.replace(msgspec.structs.replace(before, sha256=sha256,
-                                                           duration_ms=duration_ms)))
+    def work(writer: SqliteWriter) -> Any:
+        before = visible(writer.get("prompt", prompt), call.tenant)
+        return shown("prompt", writer.replace(msgspec.structs.replace(
+            before, sha256=sha256, duration_ms=duration_ms)))
 
-    parts.publisher.change(parts.who(request).name, parts.now_ms(),
-                           f"audio of prompt {prompt}", work)
-    return respond(shown("prompt", made[0]))
+    return await call.change(f"audio of prompt {prompt}", work)
 
 
 async def _receive(request: Request, path: Path) -> None:
@@ -99,7 +86,7 @@ async def _receive(request: Request, path: Path) -> None:
         async for part in _parts(request):
             size += len(part)
             if size > audio.MAX_BYTES:
-                raise Problem(413, "http",
+                raise Problem(413, "too_large",
                               f"more than {audio.MAX_BYTES // 1_000_000} MB: send it as FLAC or "
                               "MP3, or shorten it")
             file.write(part)

@@ -5,19 +5,23 @@ A change is visible to every process when publish() returns: the API answers aft
 """
 
 import asyncio
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import structlog
 
 from api.proof.proof import refuse
-from routing_core import Live, OverlayFull, SnapshotError, build, mapping, overlay
+from api.publish.commits import Commits
+from api.publish.packer import Packer, Records, sources_of
+from routing_core import Live, OverlayFull, SnapshotError, build, mapping
 from routing_core.rows import COLUMNS
 from store import NotFound, SqliteStore
-from store.model import Change, Presence, Revision
+from store.model import Event, Presence, Revision
 from store.sqlite import SqliteWriter
 
 log = structlog.get_logger()
@@ -28,14 +32,14 @@ ORDER = {
     "tenant": "id", "user": "id", "device": "id", "number": "id", "activity": "id",
     "forward": "user, id", "ring_group": "id", "member": "ring_group, priority, id",
     "service": "id", "schedule": "id", "trunk": "id", "route": "ifnull(tenant, 0), id",
-    "area": "id", "caller_rule": "id",
+    "area": "id", "caller_rule": "id", "contact": "id",
 }
 #: How worn an overlay may be before a new base is compiled beside it.
 WORN = 0.25
 #: More changes than this after a start are not replayed one by one.
 CATCH_UP = 5000
 
-Records = dict[tuple[str, int], bytes]
+_T = TypeVar("_T")
 
 
 def plans() -> dict[str, Any]:
@@ -52,23 +56,29 @@ def compile_base(store: SqliteStore, state: Path) -> tuple[int, int]:
         revision = store.revision()
         for table, order in ORDER.items():
             builder.add(table, store.select(table, COLUMNS[table], order=order))
-        builder.add("trunk_source", _sources(store.select("trunk", ("id", "sources"))))
+        builder.add("trunk_source", sources_of(store.select("trunk", ("id", "sources"))))
     finally:
         connection.close()
     return mapping.write_base(state, builder, revision), revision
 
 
-def _sources(rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[str, int]]:
-    return [(source, trunk) for trunk, sources in rows for source in json.loads(sources)]
+class Undone(Exception):
+    """Nothing of it is to be kept."""
 
 
 class Publisher:
     """The one writer of the overlay in force, and of presence and log-ins in the live state."""
 
-    def __init__(self, store: SqliteStore, state: Path) -> None:
+    def __init__(self, store: SqliteStore, state: Path,
+                 noted: Callable[[int, float], None] = lambda _parts, _seconds: None) -> None:
+        """noted(changes, seconds): see Commits."""
         self.store = store
+        self.commits = Commits(store, noted)
+        self.packer = Packer(store)
         self.state = state
         self.live: Live = mapping.open_live(state)
+        #: Told of each revision, before whoever made it is.
+        self.published: Callable[[Revision], None] = lambda _revision: None
         self.generation = 0
         self._compiling: asyncio.Task[None] | None = None
         self._start()
@@ -102,7 +112,7 @@ class Publisher:
     def _replay(self, after: int) -> None:
         while missed := self.store.revisions(after=after, limit=500):
             for revision in missed:
-                self.overlay.publish(self.records(revision.changes), revision.id)
+                self.overlay.publish(self.packer.records(revision.changes), revision.id)
             after = missed[-1].id
 
     def _fill_live(self) -> None:
@@ -114,27 +124,78 @@ class Publisher:
 
     # -- changes ------------------------------------------------------------------------------
 
-    def change(self, author: str, at_ms: int, note: str,
-               work: Callable[[SqliteWriter], object]) -> Revision:
-        """Run work, commit it as one revision, and make that visible to every process.
+    async def change(self, author: str, at_ms: int, note: str,
+                     work: Callable[[SqliteWriter], _T], by: str = "") -> tuple[Revision, _T]:
+        """Run work, commit it as one revision, and make that visible to every process; what it
+        returned.
 
         The records are packed before the commit, so that nothing is stored that cannot be compiled.
         """
-        records: Records = {}
+        kept: list[tuple[_T, Records]] = []
 
         def packed(writer: SqliteWriter) -> None:
-            work(writer)
+            result = work(writer)
             refuse(writer, at_ms // 1000)
-            records.update(self.records(writer.changes))
+            kept.append((result, self.packer.records(writer.changes)))
 
-        revision = self.store.change(author, at_ms, note, packed)
-        self.publish(revision, records)
-        return revision
+        revision = await self.commits.run(
+            lambda: self.store.change(author, at_ms, note, packed, by),
+            lambda revision: self.publish(revision, kept[0][1]), whole=True)
+        return revision, kept[0][0]
+
+    async def change_apart(self, author: str, at_ms: int, note: str,
+                           work: Callable[[SqliteWriter], _T], by: str = "",
+                           keep: bool = True) -> _T:
+        """change() of much at once, in a thread: others read meanwhile, and their changes wait.
+        keep False: attempt()."""
+        kept: list[tuple[_T, Records]] = []
+
+        def run() -> Revision | None:
+            store = SqliteStore(self.store.path)
+
+            def packed(writer: SqliteWriter) -> None:
+                result = work(writer)
+                refuse(writer, at_ms // 1000)
+                kept.append((result, Packer(store).records(writer.changes)))
+                if not keep:
+                    raise Undone
+
+            try:
+                return store.change(author, at_ms, note, packed, by)
+            except Undone:
+                return None
+            finally:
+                store.close()
+
+        async def whole() -> _T:
+            async with self.commits.alone():
+                revision = await asyncio.to_thread(run)
+                if revision is not None:
+                    self.publish(revision, kept[0][1])
+            return kept[0][0]
+
+        return await asyncio.shield(whole())  # whoever asked may go: what is begun is published
+
+    async def attempt(self, at_ms: int, work: Callable[[SqliteWriter], _T]) -> _T:
+        """All that change() does before its commit, and undone: what work returned."""
+        results: list[_T] = []
+
+        def tried() -> None:
+            writer = self.store.writer()
+            results.append(work(writer))
+            refuse(writer, at_ms // 1000)
+            self.packer.records(writer.changes)
+            raise Undone
+
+        with contextlib.suppress(Undone):
+            await self.commits.run(tried)
+        return results[0]
 
     def publish(self, revision: Revision, records: Records | None = None) -> None:
         """Make a committed revision visible to every process."""
+        self.published(revision)
         if records is None:
-            records = self.records(revision.changes)
+            records = self.packer.records(revision.changes)
         try:
             self.overlay.publish(records, revision.id)
         except OverlayFull:
@@ -147,15 +208,24 @@ class Publisher:
         if self.overlay.fill > WORN and self._compiling is None:
             self._compiling = asyncio.get_running_loop().create_task(self._compile())
 
-    def set_presence(self, presence: Presence) -> None:
-        """Keep and publish what a user does."""
-        self.store.set_presence(presence)
-        self.live.set_presence(presence.user, presence.activity or 0, presence.until)
+    async def set_presence(self, tenant: int, presence: Presence) -> None:
+        """Keep, tell and publish what a user does."""
+        await self.commits.run(
+            lambda: self._keep(tenant, presence.changed_ms, "presence", msgspec.to_builtins(
+                presence), lambda: self.store.set_presence(presence)),
+            lambda _: self.live.set_presence(presence.user, presence.activity or 0, presence.until))
 
-    def set_login(self, member: int, logged_in: bool, now_ms: int) -> None:
-        """Keep and publish a member's log-in."""
-        self.store.set_login(member, logged_in, now_ms)
-        self.live.set_logged_in(member, logged_in)
+    async def set_login(self, tenant: int, member: int, logged_in: bool, now_ms: int) -> None:
+        """Keep, tell and publish a member's log-in."""
+        await self.commits.run(
+            lambda: self._keep(tenant, now_ms, "login", {"member": member, "logged_in": logged_in},
+                               lambda: self.store.set_login(member, logged_in, now_ms)),
+            lambda _: self.live.set_logged_in(member, logged_in))
+
+    def _keep(self, tenant: int, now_ms: int, kind: str, data: Any,
+              keep: Callable[[], None]) -> None:
+        keep()
+        self.store.add_events([Event(tenant=tenant, at_ms=now_ms, kind=kind, data=data)])
 
     async def _compile(self) -> None:
         """A new base beside the one in force, in a process of its own; then swap."""
@@ -171,103 +241,6 @@ class Publisher:
                 log.error("the base could not be compiled", exit=process.returncode)
         finally:
             self._compiling = None
-
-    # -- what a change touches ----------------------------------------------------------------
-
-    def records(self, changes: Iterable[Change]) -> Records:
-        """The overlay entries of some changes, from what the store says now."""
-        touched: set[tuple[str, Any]] = set()
-        gone: Records = {}
-        for change in changes:
-            for row in (change.before, change.after):
-                if row is not None:
-                    touched.update(_touched(change.table, change.id, row))
-            if change.before is not None:
-                gone.update(_gone(change.table, change.before))
-        found = gone
-        for table, key in sorted(touched, key=str):
-            found.update(getattr(self, f"_{table}")(key))
-        return found
-
-    def _row(self, table: str, id_: int) -> tuple[Any, ...] | None:
-        return next(iter(self.store.select(table, COLUMNS[table], id=id_)), None)
-
-    def _tenant(self, id_: int) -> Records:
-        row = self._row("tenant", id_)
-        if row is None:
-            return {("tenant", id_): b"", ("routes", id_): b""}
-        return overlay.pack_tenant(row, self._routes_of(id_))
-
-    def _routes_of(self, tenant: int | None) -> list[tuple[Any, ...]]:
-        return list(self.store.select("route", COLUMNS["route"], tenant=tenant))
-
-    def _routes(self, tenant: int) -> Records:
-        return {("routes", tenant): overlay.pack_routes(self._routes_of(tenant or None))}
-
-    def _user(self, id_: int) -> Records:
-        row = self._row("user", id_)
-        if row is None:
-            return {("user", id_): b"", ("forwards", id_): b""}
-        select = self.store.select
-        rules = list(select("caller_rule", ("number", "rule"), user=id_))
-        records: Records = overlay.pack_user(
-            row, list(select("device", COLUMNS["device"], user=id_)),
-            list(select("forward", COLUMNS["forward"], user=id_)),
-            list(select("number", ("kind", "e164"), target_user=id_)), bool(rules))
-        if row[2] is not None:
-            records.update(overlay.pack_extension(row[1], row[2], "user", id_))
-        for number, rule in rules:
-            records.update(overlay.pack_caller_rule(id_, number, rule))
-        return records
-
-    def _device(self, id_: int) -> Records:
-        row = self._row("device", id_)
-        return {("device", id_): b""} if row is None else overlay.pack_device(row)
-
-    def _number(self, e164: str) -> Records:
-        row = next(iter(self.store.select("number", COLUMNS["number"], e164=e164)), None)
-        return {("number", int(e164[1:])): b""} if row is None else overlay.pack_number(row)
-
-    def _activity(self, id_: int) -> Records:
-        row = self._row("activity", id_)
-        return {("activity", id_): b""} if row is None else overlay.pack_activity(row)
-
-    def _ring_group(self, id_: int) -> Records:
-        row = self._row("ring_group", id_)
-        if row is None:
-            return {("group", id_): b"", ("members", id_): b""}
-        records: Records = overlay.pack_group(row, list(self.store.select(
-            "member", COLUMNS["member"], order=ORDER["member"], ring_group=id_)))
-        if row[2] is not None:
-            records.update(overlay.pack_extension(row[1], row[2], "group", id_))
-        return records
-
-    def _service(self, id_: int) -> Records:
-        row = self._row("service", id_)
-        if row is None:
-            return {("service", id_): b""}
-        records: Records = overlay.pack_service(row)
-        if row[2] is not None:
-            records.update(overlay.pack_extension(row[1], row[2], "service", id_))
-        return records
-
-    def _schedule(self, id_: int) -> Records:
-        row = self._row("schedule", id_)
-        return {("schedule", id_): b"", ("rules", id_): b""} if row is None \
-            else overlay.pack_schedule(row)
-
-    def _trunk(self, id_: int) -> Records:
-        row = self._row("trunk", id_)
-        if row is None:
-            return {("trunk", id_): b""}
-        records: Records = overlay.pack_trunk(row)
-        for source, trunk in _sources(self.store.select("trunk", ("id", "sources"), id=id_)):
-            records.update(overlay.pack_source(source, trunk))
-        return records
-
-    def _area(self, id_: int) -> Records:
-        row = self._row("area", id_)
-        return {("area", id_): b""} if row is None else overlay.pack_area(row)
 
     def names(self, table: str, id_: int) -> str:
         """A row's name, for people."""
@@ -288,38 +261,3 @@ def _same_boot(state: Path) -> bool:
     before = path.read_text() if path.exists() else ""
     path.write_text(now)
     return now == before
-
-
-def _touched(table: str, id_: int, row: dict[str, Any]) -> Iterable[tuple[str, Any]]:
-    """(what to pack anew, its key) when a row comes, goes or changes."""
-    if table in ("tenant", "user", "activity", "ring_group", "schedule", "trunk", "area",
-                 "service"):
-        yield table, id_
-    elif table == "device":
-        yield "device", id_
-        yield "user", row["user"]
-    elif table == "number":
-        yield "number", row["e164"]
-        target = row["target"]
-        if target and target["kind"] == "user":
-            yield "user", target["user"]
-    elif table in ("forward", "caller_rule"):
-        yield "user", row["user"]
-    elif table == "member":
-        yield "ring_group", row["ring_group"]
-    elif table == "route":
-        yield "routes", row["tenant"] or 0
-
-
-def _gone(table: str, row: dict[str, Any]) -> Records:
-    """Entries under a key that the row had; what has the key now comes after and wins."""
-    if table in ("user", "ring_group", "service") and row["extension"] is not None:
-        kind = "group" if table == "ring_group" else table
-        return dict.fromkeys(overlay.pack_extension(row["tenant"], row["extension"], kind, 1), b"")
-    if table == "device":
-        return {("username", overlay.text_hash(row["username"])): b""}
-    if table == "trunk":
-        return {key: b"" for source in row["sources"] for key in overlay.pack_source(source, 1)}
-    if table == "caller_rule":
-        return dict.fromkeys(overlay.pack_caller_rule(row["user"], row["number"], None), b"")
-    return {}

@@ -4,22 +4,30 @@ A company's queues are in one of its processes; the one that holds them answers,
 """
 
 import re
-from typing import Annotated, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
-import msgspec
-from msgspec import Meta
-from sanic import Blueprint, HTTPResponse, Request
-
-from api.config.checks import visible
-from api.config.routes import decode, respond
-from api.http.context import Parts, check_tenant, parts_of, whole
 from api.http.errors import Problem, invalid, no_such
+from api.http.parts import Parts
+from api.http.route import Call, Handler, route
+from api.queues.shapes import (
+    AgentLogin,
+    Agents,
+    AgentShown,
+    Fairness,
+    PauseBody,
+    QueueCallers,
+    QueueShown,
+    QueuesShown,
+    Why,
+    WhyQuery,
+    WrapUpBody,
+)
 from routing_core.queues import FAIR_BUCKET_MS, FAIR_BUCKETS
 from store import bus
-from store.model import Id, Queue
+from store.model import Queue
 
-queue_live = Blueprint("queue_live", url_prefix="/v1/tenants/<tenant:int>")
-
+BASE: Final = "/v1/tenants/{tenant}"
 #: What a refusal of call control is called; what is not here is a process that cannot answer now.
 CODES: Final = {404: "not_found", 409: "not_now", 422: "invalid"}
 WINDOW_MS: Final = FAIR_BUCKETS * FAIR_BUCKET_MS
@@ -29,26 +37,6 @@ FAIRNESS: Final = (
     " nobody has talked")
 #: A moment in the past is computed from the journal, which takes longer.
 REPLAY_S: Final = 30.0
-
-
-class LoginBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """queues None: all of the agent's."""
-
-    logged_in: bool
-    queues: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=64)] | None = None
-
-
-class PauseBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of the company's pause_reasons."""
-
-    reason: Annotated[str, Meta(min_length=1, max_length=40)]
-
-
-class WrapUpBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Its end now, or so many seconds more."""
-
-    end: bool = False
-    prolong_s: Annotated[int, Meta(ge=1, le=7200)] | None = None
 
 
 # -- asking ------------------------------------------------------------------------------------
@@ -71,38 +59,42 @@ async def _ask(parts: Parts, question: dict[str, Any], timeout_s: float = 5.0,
     raise Problem(503, "no_call_control", "no call control has the company's queues; try again")
 
 
-def admit(request: Request, tenant: int) -> Parts:
-    """The parts of this process, for somebody who may see that company; Problem."""
-    parts = parts_of(request)
-    check_tenant(parts.who(request), tenant)
-    parts.store.get("tenant", tenant)
-    return parts
-
-
 def _names(parts: Parts, tenant: int) -> tuple[dict[int, str], dict[int, str]]:
     """Of the company's queues and users."""
     return (dict(parts.store.select("service", ("id", "name"), tenant=tenant, kind="queue")),
             dict(parts.store.select("user", ("id", "name"), tenant=tenant)))
 
 
-def queue_of(parts: Parts, tenant: int, queue: int) -> Any:
-    """The row of the company's queue; Problem 404."""
-    row: Any = visible(parts.store.get("service", queue), tenant)
-    if not isinstance(row.settings, Queue):
+def queue_of(call: Call) -> Any:
+    """The row of the queue of the path, when the caller may see it; Problem 404."""
+    row = call.visible("service", call.id("queue"))
+    if not isinstance(row.settings, Queue) or not _sees(call, row.id):
         raise no_such("queue")
     return row
 
 
-def agent_of(parts: Parts, tenant: int, user: int) -> list[int]:
-    """The queues of the company's agent; Problem 404."""
-    visible(parts.store.get("user", user), tenant)
-    found = [queue for queue, in parts.store.select("queue_member", ("service",), user=user)]
-    if not found:
+def _sees(call: Call, queue: int) -> bool:
+    """A supervisor those that the account names; a user those that the person is an agent of."""
+    if call.who.queues is not None:
+        return queue in call.who.queues
+    return call.own is None or queue in _queues_of(call, call.own)
+
+
+def _queues_of(call: Call, user: int) -> list[int]:
+    return [queue for queue, in call.store.select("queue_member", ("service",), user=user)]
+
+
+def agent_of(call: Call) -> list[int]:
+    """The queues of the agent of the path; Problem 403, 404."""
+    user = call.id("user")
+    call.visible("user", user)
+    found = _queues_of(call, user)
+    if not found or (call.who.queues is not None and not set(found) & set(call.who.queues)):
         raise no_such("agent")
     return found
 
 
-async def _state(parts: Parts, tenant: int) -> dict[str, Any]:
+async def board_of(parts: Parts, tenant: int) -> dict[str, Any]:
     """The queues, the agents and the licences, with names."""
     queues, users = _names(parts, tenant)
     if not queues:
@@ -141,77 +133,88 @@ def _one(items: list[dict[str, Any]], key: str, id_: int) -> dict[str, Any]:
 
 # -- queues ------------------------------------------------------------------------------------
 
-@queue_live.get("/queues")
-async def all_queues(request: Request, tenant: int) -> HTTPResponse:
-    """Every queue, with who waits in it."""
-    parts = admit(request, tenant)
-    return respond({"items": (await _state(parts, tenant))["queues"]})
-
-
-@queue_live.get("/queues/<queue:int>")
-async def one_queue(request: Request, tenant: int, queue: int) -> HTTPResponse:
-    """One queue, with its agents."""
-    parts = admit(request, tenant)
-    queue_of(parts, tenant, queue)
-    state = await _state(parts, tenant)
-    return respond(_one(state["queues"], "queue", queue) | {"agents": [
+async def board(call: Call) -> dict[str, Any]:
+    """The queues and agents that the caller sees, and the licences."""
+    state = await board_of(call.parts, call.tenant)
+    queues = [queue for queue in state["queues"] if _sees(call, queue["queue"])]
+    seen = {queue["queue"] for queue in queues}
+    everything = call.own is None and call.who.queues is None
+    return {"queues": queues, "licences": state["licences"], "agents": [
         agent for agent in state["agents"]
-        if any(membership["queue"] == queue for membership in agent["queues"])]})
+        if everything or any(one["queue"] in seen for one in agent["queues"])]}
 
 
-async def _callbacks(parts: Parts, tenant: int, queue: int) -> list[dict[str, Any]]:
-    queue_of(parts, tenant, queue)
-    found = _one((await _state(parts, tenant))["queues"], "queue", queue)
+@route("GET", f"{BASE}/queues", "queues:read", own="rows", answer=QueuesShown,
+       errors=("no_call_control",))
+async def all_queues(call: Call) -> Any:
+    """Every queue, with who waits in it."""
+    return {"items": (await board(call))["queues"]}
+
+
+@route("GET", f"{BASE}/queues/{{queue}}", "queues:read", own="rows", answer=QueueShown,
+       errors=("no_call_control",))
+async def one_queue(call: Call) -> Any:
+    """One queue, with its agents."""
+    queue = queue_of(call).id
+    state = await board_of(call.parts, call.tenant)
+    return _one(state["queues"], "queue", queue) | {"agents": [
+        agent for agent in state["agents"]
+        if any(membership["queue"] == queue for membership in agent["queues"])]}
+
+
+async def _callbacks(call: Call) -> list[dict[str, Any]]:
+    queue = queue_of(call).id
+    found = _one((await board_of(call.parts, call.tenant))["queues"], "queue", queue)
     return [caller for caller in found["callers"] if not caller["live"]]
 
 
-@queue_live.get("/queues/<queue:int>/callbacks")
-async def callbacks(request: Request, tenant: int, queue: int) -> HTTPResponse:
+@route("GET", f"{BASE}/queues/{{queue}}/callbacks", "queues:read", own="rows",
+       answer=QueueCallers, errors=("no_call_control",))
+async def callbacks(call: Call) -> Any:
     """Those who hung up and kept their place."""
-    parts = admit(request, tenant)
-    return respond({"items": await _callbacks(parts, tenant, queue)})
+    return {"items": await _callbacks(call)}
 
 
-@queue_live.delete("/queues/<queue:int>/callbacks/<caller:int>")
-async def withdraw(request: Request, tenant: int, queue: int, caller: int) -> HTTPResponse:
-    """The caller is not called back."""
-    parts = admit(request, tenant)
-    if all(one["caller"] != caller for one in await _callbacks(parts, tenant, queue)):
+@route("DELETE", f"{BASE}/queues/{{queue}}/callbacks/{{caller}}", "queues:write", status=204,
+       acts=True, errors=("no_call_control", "not_now"))
+async def withdraw(call: Call) -> None:
+    """Do not call a caller back."""
+    caller = call.id("caller")
+    if all(one["caller"] != caller for one in await _callbacks(call)):
         raise no_such("callback")
-    await _ask(parts, {"do": "withdraw", "tenant": tenant, "caller": caller})
-    return HTTPResponse(status=204)
+    await _ask(call.parts, {"do": "withdraw", "tenant": call.tenant, "caller": caller})
 
 
-@queue_live.get("/queues/<queue:int>/explain")
-async def explain(request: Request, tenant: int, queue: int) -> HTTPResponse:
+@route("GET", f"{BASE}/queues/{{queue}}/explain", "explain:read", query=WhyQuery, answer=Why,
+       errors=("no_call_control",))
+async def explain(call: Call) -> Any:
     """Why each agent is, or was, offered a caller or not."""
-    parts = admit(request, tenant)
-    queue_of(parts, tenant, queue)
-    call = request.args.get("call", "")
-    caller = whole(request, "caller", 0, 1, (1 << 62) - 1)
-    if bool(call) == bool(caller) or (call and not re.fullmatch("[!-~]{1,64}", call)):
+    queue, query = queue_of(call).id, call.query
+    if bool(query.call) == bool(query.caller) or (
+            query.call and not re.fullmatch("[!-~]{1,64}", query.call)):
         raise invalid("call", "say who waits: either ?call=<uid> or ?caller=<number>")
-    at_ms = whole(request, "at", 0, 1, parts.now_ms())
-    found = await _ask(parts, {"do": "why", "tenant": tenant, "caller": caller, "call": call,
-                               "at_ms": at_ms}, REPLAY_S if at_ms else 5.0)
+    if query.at and query.at > call.now_ms:
+        raise invalid("at", "Unix milliseconds of now or earlier")
+    found = await _ask(call.parts, {
+        "do": "why", "tenant": call.tenant, "caller": query.caller or 0, "call": query.call,
+        "at_ms": query.at or 0}, REPLAY_S if query.at else 5.0)
     if found["caller"].get("queue", queue) != queue:
         raise no_such("caller in this queue")
-    _, users = _names(parts, tenant)
-    return respond({"queue": queue, "at_ms": found["at_ms"], "caller": found["caller"],
-                    "agents": [_named(agent, users) for agent in found["agents"]]})
+    _, users = _names(call.parts, call.tenant)
+    return {"queue": queue, "at_ms": found["at_ms"], "caller": found["caller"],
+            "agents": [_named(agent, users) for agent in found["agents"]]}
 
 
-@queue_live.get("/queues/<queue:int>/fairness")
-async def fairness(request: Request, tenant: int, queue: int) -> HTTPResponse:
+@route("GET", f"{BASE}/queues/{{queue}}/fairness", "figures:read", answer=Fairness,
+       errors=("no_call_control",))
+async def fairness(call: Call) -> Any:
     """How the work of the last hours is divided among the agents."""
-    parts = admit(request, tenant)
-    row = queue_of(parts, tenant, queue)
-    found = await _ask(parts, {"do": "fairness", "tenant": tenant, "queue": queue})
-    _, users = _names(parts, tenant)
-    return respond({
-        "queue": queue, "name": row.name, "window_ms": WINDOW_MS, "definition": FAIRNESS,
-        "index": _index([agent["talk_ms"] / 1000 for agent in found["agents"]]),
-        "agents": [_named(agent, users) for agent in found["agents"]]})
+    row = queue_of(call)
+    found = await _ask(call.parts, {"do": "fairness", "tenant": call.tenant, "queue": row.id})
+    _, users = _names(call.parts, call.tenant)
+    return {"queue": row.id, "name": row.name, "window_ms": WINDOW_MS, "definition": FAIRNESS,
+            "index": _index([agent["talk_ms"] / 1000 for agent in found["agents"]]),
+            "agents": [_named(agent, users) for agent in found["agents"]]}
 
 
 def _index(loads: list[float]) -> float | None:
@@ -222,70 +225,72 @@ def _index(loads: list[float]) -> float | None:
 
 # -- agents ------------------------------------------------------------------------------------
 
-@queue_live.get("/agents")
-async def all_agents(request: Request, tenant: int) -> HTTPResponse:
+@route("GET", f"{BASE}/agents", "agents:read", own="rows", answer=Agents,
+       errors=("no_call_control",))
+async def all_agents(call: Call) -> Any:
     """Every agent, and how many licences are in use."""
-    parts = admit(request, tenant)
-    state = await _state(parts, tenant)
-    return respond({"items": state["agents"], "licences": state["licences"]})
+    state = await board(call)
+    return {"items": [agent for agent in state["agents"] if call.own in (None, agent["user"])],
+            "licences": state["licences"]}
 
 
-@queue_live.get("/agents/<user:int>")
-async def one_agent(request: Request, tenant: int, user: int) -> HTTPResponse:
+@route("GET", f"{BASE}/agents/{{user}}", "agents:read", own="user", answer=AgentShown,
+       errors=("no_call_control",))
+async def one_agent(call: Call) -> Any:
     """One agent."""
-    parts = admit(request, tenant)
-    agent_of(parts, tenant, user)
-    return respond(_one((await _state(parts, tenant))["agents"], "user", user))
+    agent_of(call)
+    return _one((await board_of(call.parts, call.tenant))["agents"], "user", call.id("user"))
 
 
-async def _act(parts: Parts, tenant: int, user: int, act: str, *,
-               queues: tuple[int, ...] | None = None, reason: str = "",
-               seconds: int = 0) -> HTTPResponse:
+async def _act(call: Call, act: str, *, queues: tuple[int, ...] | None = None, reason: str = "",
+               seconds: int = 0) -> Any:
     """Something is done with an agent; the agent as it is then."""
-    found = await _ask(parts, {"do": "agent", "tenant": tenant, "user": user, "act": act,
-                               "queues": queues, "reason": reason, "seconds": seconds,
-                               "by": "supervisor"}, field="reason" if reason else "")
-    return respond(_shown_agent(found["agent"], *_names(parts, tenant)))
+    by = "self" if call.who.user == call.id("user") else "supervisor"
+    found = await _ask(call.parts, {
+        "do": "agent", "tenant": call.tenant, "user": call.id("user"), "act": act, "by": by,
+        "queues": queues, "reason": reason, "seconds": seconds}, field="reason" if reason else "")
+    return _shown_agent(found["agent"], *_names(call.parts, call.tenant))
 
 
-@queue_live.put("/agents/<user:int>/login")
-async def log_in_or_out(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """Of some queues, or of all that the agent is a member of."""
-    parts = admit(request, tenant)
-    body: LoginBody = decode(request.body, LoginBody)
-    known = agent_of(parts, tenant, user)
-    for i, queue in enumerate(body.queues or ()):
-        if queue not in known:
+def _agents(method: str, path: str, body: Any = None) -> Callable[[Handler], Handler]:
+    return route(method, f"{BASE}/agents/{{user}}/{path}", "agents:write", own="user", body=body,
+                 answer=AgentShown, errors=("no_call_control", "not_now"))
+
+
+@_agents("PUT", "login", AgentLogin)
+async def log_in_or_out(call: Call) -> Any:
+    """Log an agent in or out: of some queues, or of all that the agent is a member of."""
+    body: AgentLogin = call.body
+    known, queues = agent_of(call), body.queues
+    if call.who.queues is not None and queues is None:
+        queues = tuple(queue for queue in known if queue in call.who.queues)
+    for i, queue in enumerate(queues or ()):
+        if queue not in known or not (call.own is not None or _sees(call, queue)):
             raise invalid(f"queues[{i}]", f"the user is not a member of a queue {queue}")
-    return await _act(parts, tenant, user, "log_in" if body.logged_in else "log_out",
-                      queues=body.queues)
+    return await _act(call, "log_in" if body.logged_in else "log_out", queues=queues)
 
 
-@queue_live.put("/agents/<user:int>/pause")
-async def pause(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """From the end of the call that the agent is in."""
-    parts = admit(request, tenant)
-    body: PauseBody = decode(request.body, PauseBody)
-    agent_of(parts, tenant, user)
-    return await _act(parts, tenant, user, "pause", reason=body.reason)
+@_agents("PUT", "pause", PauseBody)
+async def pause(call: Call) -> Any:
+    """Pause an agent, from the end of the call that the agent is in."""
+    agent_of(call)
+    return await _act(call, "pause", reason=call.body.reason)
 
 
-@queue_live.delete("/agents/<user:int>/pause")
-async def resume(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """The pause is over."""
-    parts = admit(request, tenant)
-    agent_of(parts, tenant, user)
-    return await _act(parts, tenant, user, "resume")
+@_agents("DELETE", "pause")
+async def resume(call: Call) -> Any:
+    """End a pause."""
+    agent_of(call)
+    return await _act(call, "resume")
 
 
-@queue_live.post("/agents/<user:int>/wrap-up")
-async def wrap_up(request: Request, tenant: int, user: int) -> HTTPResponse:
-    """End or prolong it."""
-    parts = admit(request, tenant)
-    body: WrapUpBody = decode(request.body, WrapUpBody)
-    agent_of(parts, tenant, user)
+@_agents("POST", "wrap-up", WrapUpBody)
+async def wrap_up(call: Call) -> Any:
+    """End or prolong an agent's wrap-up."""
+    body: WrapUpBody = call.body
+    agent_of(call)
     if body.end == (body.prolong_s is not None):
         raise invalid("prolong_s", "either end or prolong_s")
     if body.end:
-        return await _act(parts, tenant, user, "end_wrap_up")
-    return await _act(parts, tenant, user, "prolong", seconds=body.prolong_s or 0)
+        return await _act(call, "end_wrap_up")
+    return await _act(call, "prolong", seconds=body.prolong_s or 0)

@@ -1,6 +1,7 @@
 """The companies whose queues this process owns, and what may be asked of them."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +39,10 @@ class Queues:
         if found is not None or self._stopped:
             return found
         journal = Journal(self._folder / str(tenant))
-        if not self._desk.own(tenant) or not journal.open():
+        if self._owner(tenant) not in (-1, self._desk.index) or not journal.open():
+            return None
+        if not self._desk.own(tenant):
+            journal.close()
             return None
         try:
             found = Floor(tenant, self.around, journal)
@@ -61,10 +65,14 @@ class Queues:
             await asyncio.sleep(LOOK_S)
 
     async def run(self) -> None:
-        """Until cancelled: have the queues of the companies that are ours, calls or not."""
+        """Until cancelled: have the queues of the companies that are ours, calls or not. Whoever
+        has a company's journal is its owner: while we hung, the word may have gone to another
+        process, which can do nothing with it."""
         while True:
             try:
                 await self._give_back()
+                for tenant in self._floors:
+                    self._desk.reclaim(tenant)
                 for tenant in self._companies():
                     if tenant not in self._floors and self._falls_to_us(tenant):
                         self.floor(tenant)
@@ -76,9 +84,12 @@ class Queues:
         found = self._desk.store.select("service", ("tenant",), order="tenant", kind="queue")
         return sorted({tenant for (tenant,) in found})
 
+    def _owner(self, tenant: int) -> int:
+        return self._desk.live.owner(tenant, int(self._desk.clock() * 1000))
+
     def _falls_to_us(self, tenant: int) -> bool:
-        owner = self._desk.live.owner(tenant, int(self._desk.clock() * 1000))
-        return bool(owner == self._desk.index) if owner >= 0 else self._preferred(tenant)
+        owner = self._owner(tenant)
+        return owner == self._desk.index if owner >= 0 else self._preferred(tenant)
 
     async def _give_back(self) -> None:
         """Companies that came here because their process was gone, once they have no call here."""
@@ -110,6 +121,13 @@ class Queues:
             floor.close()
             self._desk.disown(tenant)
         self._floors.clear()
+
+    def counts(self) -> tuple[int, dict[str, int]]:
+        """How many companies' queues are here, and what these hold together."""
+        held: Counter[str] = Counter()
+        for floor in self._floors.values():
+            held.update(floor.engine.counts())
+        return len(self._floors), dict(held)
 
     # -- what is asked ------------------------------------------------------------------------
 

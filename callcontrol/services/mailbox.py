@@ -256,7 +256,7 @@ class Listen(Service):
         assert state in ("saved", "deleted") and self.mailbox
         try:
             self.desk.store.set_message_state(
-                message.uid, "saved" if state == "saved" else "deleted", now_ms)
+                message.uid, "saved" if state == "saved" else "deleted", now_ms, "telephone")
         except StoreError:
             return  # deleted on another device meanwhile
         self.call.world.tell(self.call, "message_state", mailbox=self.mailbox.id,

@@ -1,0 +1,1 @@
+"""Attendants at work: their licences float."""

@@ -1,0 +1,1 @@
+"""Events sent to others: who gets them, what is sent, what became of it."""

@@ -1,0 +1,1 @@
+"""How the exchange itself does: health, figures for Prometheus, what the operator looks at."""

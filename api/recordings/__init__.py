@@ -1,0 +1,1 @@
+"""Recordings: which there are, their sound, and who may hear it."""

@@ -1,0 +1,1 @@
+"""What is deleted, and the proof of it."""

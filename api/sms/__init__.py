@@ -1,0 +1,1 @@
+"""SMS out, through the gateway of the operator."""

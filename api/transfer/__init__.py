@@ -1,0 +1,1 @@
+"""Whole companies: several changes at once, export and import."""

@@ -1,0 +1,242 @@
+"""A company as one document, and what a document makes of a company.
+
+A row whose id the company does not have is a new one; rows name each other by the ids of the
+document. So an export can be changed and taken in again, or taken in by another company.
+"""
+
+import base64
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from api.config import services
+from api.config.placing import ORDER, place
+from api.config.routes import RESOURCES, shown
+from api.config.shapes import HIDDEN, MADE
+from api.http.errors import Problem, as_problem, invalid
+from api.revisions.history import difference
+from api.transfer.shapes import Imported, Made
+from routing_core.build import secret_text
+from store import SqliteStore
+from store.model import TABLES, Row
+from store.sqlite import SqliteWriter
+
+FORMAT: Final = "vaxel-company"
+VERSION: Final = 1
+MAX_ROWS: Final = 200_000
+MAX_DIFF: Final = 1000
+#: {name in the document: table}; keys to the API are not a part of it.
+PARTS: Final = {resource.path: resource.table for resource in RESOURCES
+                if resource.owned and resource.table != "api_key"}
+_NAMES: Final = {table: name for name, table in PARTS.items()}
+#: Fields that name rows, wherever they stand: {field: table}.
+_NAMED: Final = {
+    "user": "user", "group": "ring_group", "ring_group": "ring_group",
+    "service": "service", "queue": "service", "activity": "activity", "schedule": "schedule",
+    "prompt": "prompt", "invalid_prompt": "prompt", "hold_music": "prompt", "supervisor": "user",
+    "welcome": "prompt", "first": "prompt", "repeated": "prompt", "music": "prompt"}
+_LISTED: Final = {"listeners": "user", "closures": "schedule", "queues": "service"}
+_Ids = dict[str, dict[int, int]]
+
+
+def export(store: SqliteStore, tenant: int, revision: int | None = None,
+           with_secrets: bool = False, only: str = "") -> dict[str, Any]:
+    """The company, or one table of it, as it is or was."""
+    def rows(table: str) -> list[Row]:
+        if revision is not None:
+            return store.rows_as_of(table, revision, tenant)
+        return store.find(table, tenant=tenant, limit=10_000_000)
+
+    def one(table: str, row: Row) -> dict[str, Any]:
+        body = msgspec.to_builtins(row) if with_secrets else shown(table, row)
+        body.pop("tenant", None)
+        return dict(body)
+
+    company = store.row_as_of("tenant", tenant, revision) if revision is not None \
+        else store.get("tenant", tenant)
+    found: dict[str, Any] = {
+        "format": FORMAT, "version": VERSION,
+        "revision": store.revision() if revision is None else revision,
+        "company": shown("tenant", company)}
+    for name, table in PARTS.items():
+        if only in ("", name):
+            found[name] = [one(table, row) for row in rows(table)]
+    return found
+
+
+class Import:
+    """Import(document, mode, may).run(writer, tenant): what becomes of the company. may(row, as it
+    is) raises the Problem when the caller may not make the row so."""
+
+    def __init__(self, document: dict[str, Any], mode: str,
+                 may: Callable[[Row, Row | None], None]) -> None:
+        if document.get("format", FORMAT) != FORMAT or document.get("version", 1) != VERSION:
+            raise invalid("format", f"a document of format {FORMAT}, version {VERSION}")
+        unknown = set(document) - {"format", "version", "revision", "company", *PARTS}
+        if unknown:
+            raise invalid(min(unknown)[:40], "there is no such part of a company")
+        self._document, self._mode, self._may = document, mode, may
+        self._made: list[Made] = []
+        self._unnamed: dict[tuple[str, int], int] = {}
+        if sum(len(rows) for _, rows in self._parts()) > MAX_ROWS:
+            raise Problem(413, "too_large", f"at most {MAX_ROWS} rows at once")
+
+    def _parts(self) -> Iterator[tuple[str, list[Any]]]:
+        for name in PARTS:
+            rows = self._document.get(name, [])
+            if not isinstance(rows, list):
+                raise invalid(name, "a list of rows")
+            yield name, rows
+
+    def run(self, writer: SqliteWriter, tenant: int, dry_run: bool) -> Imported:
+        """Make it so; Problem with the row and the field that are to blame."""
+        ids = self._new_ids(writer, tenant)
+        rows: list[tuple[str, Row | None, Row | None]] = []
+        company = self._document.get("company")
+        if company is not None:
+            now = writer.get("tenant", tenant)
+            body = {name: value for name, value in self._object("company", company).items()
+                    if name not in ("id", "name", "area", "agent_licences", "attendant_licences",
+                                    "media")}
+            try:
+                rows.append(("tenant", now, msgspec.convert(
+                    msgspec.to_builtins(now) | _renamed(body, ids), TABLES["tenant"])))
+            except msgspec.ValidationError as error:
+                raise _at("company", error) from error
+        named: dict[tuple[str, int], str] = {("tenant", tenant): "company"}
+        for name, given in self._parts():
+            table = PARTS[name]
+            before = {row.id: row for row in writer.find(table, tenant=tenant, limit=10_000_000)} \
+                if name in self._document else {}
+            for index, one in enumerate(given):
+                where = f"{name}[{index}]"
+                row = self._row(table, where, one, ids, tenant, before,
+                                self._unnamed.get((name, index), 0))
+                if (table, row.id) in named:
+                    raise invalid(f"{where}.id", f"the same as {named[table, row.id]}")
+                named[table, row.id] = where
+                rows.append((table, before.get(row.id), row))
+            if self._mode == "replace" and name in self._document:
+                rows += [(table, row, None) for id_, row in before.items()
+                         if (table, id_) not in named]
+        differing = [one for one in rows if one[1] != one[2]]
+        try:
+            place(writer, differing)
+        except Exception as error:
+            raise self._blamed(error, writer, named) from error
+        return Imported(
+            dry_run=dry_run, unchanged=len(rows) - len(differing), secrets=self._made,
+            created=sum(now is None for _, now, _ in differing),
+            deleted=sum(then is None for _, _, then in differing),
+            changed=sum(now is not None and then is not None for _, now, then in differing),
+            ids={_NAMES[table]: {str(old): new for old, new in found.items()}
+                 for table, found in ids.items() if found},
+            diff=[difference(table, (then or now).id,  # type: ignore[union-attr]
+                             msgspec.to_builtins(now), msgspec.to_builtins(then))
+                  for table, now, then in differing[:MAX_DIFF]])
+
+    @staticmethod
+    def _object(where: str, one: Any) -> dict[str, Any]:
+        if not isinstance(one, dict):
+            raise invalid(where, "an object")
+        return dict(one)
+
+    def _new_ids(self, writer: SqliteWriter, tenant: int) -> _Ids:
+        """{table: {id of the document: new id}} of the rows that are new."""
+        found: _Ids = {}
+        for name, given in self._parts():
+            table = PARTS[name]
+            known = {id_ for id_, in writer.select(table, ("id",), tenant=tenant)}
+            fresh = writer.next_id(table)
+            ids = found.setdefault(table, {})
+            for index, one in enumerate(given):
+                id_ = self._object(f"{name}[{index}]", one).get("id")
+                if id_ is None:
+                    self._unnamed[name, index] = fresh
+                    fresh += 1
+                    continue
+                if not isinstance(id_, int) or isinstance(id_, bool) or abs(id_) >= 1 << 62:
+                    raise invalid(f"{name}[{index}].id", "a whole number")
+                if id_ not in known and id_ not in ids:
+                    ids[id_] = fresh
+                    fresh += 1
+        return found
+
+    def _row(self, table: str, where: str, one: Any, ids: _Ids, tenant: int,
+             before: dict[int, Row], unnamed: int) -> Any:
+        body = _renamed(self._object(where, one), ids)
+        given = body.pop("id", None)
+        id_ = unnamed if given is None else ids[table].get(given, given)
+        now = before.get(id_)
+        try:
+            if table == "service" and not _has_digest(body):
+                services.take_pin(body)
+            self._secrets(table, body, now)
+            for name in MADE.get(table, ()):
+                if name in body and name not in HIDDEN.get(table, ()) and table != "prompt":
+                    raise invalid(name, f"{name} is not the caller's to set")
+            if now is not None:
+                body = msgspec.to_builtins(now) | body
+                if table == "service":
+                    services.keep_pin(body, now)
+            row = msgspec.convert(body | {"id": id_, "tenant": tenant}, TABLES[table])
+            if row != now:
+                self._may(row, now)
+        except (msgspec.ValidationError, Problem) as error:
+            raise _at(where, error) from error
+        if now is None and table in ("device", "webhook"):
+            self._made.append(Made(table=_NAMES[table], id=id_, name=getattr(row, "name", ""),
+                                   secret=getattr(row, "secret", "")))
+        return row
+
+    @staticmethod
+    def _secrets(table: str, body: dict[str, Any], now: Row | None) -> None:
+        """A new row gets what it must have."""
+        if now is None and table == "device":
+            body.setdefault("secret", secret_text(secrets.token_bytes(16)))
+        if now is None and table == "webhook":
+            body.setdefault("secret", "whsec_" + base64.b64encode(
+                secrets.token_bytes(32)).decode())
+
+    def _blamed(self, error: Exception, writer: SqliteWriter,
+                named: dict[tuple[str, int], str]) -> Exception:
+        """The error with the row of the document that it is about, as far as that is known."""
+        problem = as_problem(error)
+        row = getattr(writer, "at", None)
+        if problem.status == 500 or row is None or row not in named:
+            return error
+        return _at(named[row], error)
+
+
+def _has_digest(service: dict[str, Any]) -> bool:
+    """Whether it has a PIN as an export with secrets has it."""
+    settings = service.get("settings")
+    return isinstance(settings, dict) and isinstance(settings.get("pin"), str) and bool(
+        re.fullmatch(r"scrypt\$[0-9a-f]{32}\$[0-9a-f]{32,128}", settings["pin"]))
+
+
+def _at(where: str, error: Exception) -> Problem:
+    """The Problem, there."""
+    problem = as_problem(error)
+    return Problem(problem.status, problem.code, problem.detail,
+                   f"{where}.{problem.field}".rstrip("."))
+
+
+def _renamed(value: Any, ids: _Ids, key: str = "") -> Any:
+    """With the ids of the new rows in place of those of the document."""
+    if isinstance(value, dict):
+        return {name: _renamed(one, ids, name) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        table = _LISTED.get(key)
+        return [ids.get(table, {}).get(one, one) if table and isinstance(one, int)
+                else _renamed(one, ids) for one in value]
+    table = _NAMED.get(key)
+    if table and isinstance(value, int) and not isinstance(value, bool):
+        return ids.get(table, {}).get(value, value)
+    return value
+
+
+assert set(PARTS.values()) <= set(ORDER)

@@ -1,0 +1,1 @@
+"""What if: a changed configuration against the calls that were."""
