@@ -94,6 +94,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("state", type=Path)
     state = parser.parse_args().state.resolve()
+    if not structlog.is_configured():  # by vaxel.logged; rich would render whole bodies
+        structlog.configure(processors=[structlog.processors.add_log_level,
+                                        structlog.processors.format_exc_info,
+                                        structlog.processors.JSONRenderer()])
     settings = json.loads((state / "settings.json").read_text())
     build_app(state, settings).run(settings["address"], settings["api_port"], single_process=True,
                                    motd=False, access_log=False)

@@ -153,6 +153,10 @@ class Messages:
             parameters.append(tenant)
         return self._flat(Event, f"{where} ORDER BY seq LIMIT ?", *parameters, limit)
 
+    def first_event(self) -> int:
+        found: int | None = self._db.execute("SELECT min(seq) FROM event").fetchone()[0]
+        return self.last_event() + 1 if found is None else found
+
     def last_event(self) -> int:
         found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
         return int(found[0]) if found else 0

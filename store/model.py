@@ -9,7 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+#: No controls, and nothing that turns, hides or breaks what is shown (a joiner of emoji may stay).
+_SHOWN = r"^[^\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]*\Z"
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_SHOWN)]
 E164 = Annotated[str, Meta(pattern=r"^\+[1-9][0-9]{5,14}\Z", description="E.164 with +")]
 Extension = Annotated[str, Meta(pattern=r"^[1-9][0-9]{1,5}\Z")]
 RingSeconds = Annotated[int, Meta(ge=3, le=180)]
@@ -30,7 +32,7 @@ DeviceKind = Literal["desk", "soft", "mobile", "cordless"]
 Media = Literal["auto", "always"]
 Mail = Annotated[str, Meta(pattern=r"""^[^@\s<>"']{1,64}@[A-Za-z0-9.-]{1,190}\Z""")]
 Webhook = Annotated[str, Meta(pattern=r"^https?://[!-~]{1,400}\Z")]
-Text = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Text = Annotated[str, Meta(max_length=100, pattern=_SHOWN)]
 Days = Annotated[int, Meta(ge=1, le=3660)]
 #: What a person or a program may do; api/http/rights.py says what each is allowed.
 Role = Literal["operator", "administrator", "supervisor", "attendant", "user", "machine"]

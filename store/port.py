@@ -245,6 +245,9 @@ class Store(Reader, Protocol):
     def events(self, tenant: int | None, *, after: int = 0, limit: int = 100) -> list[Event]:
         """Those after that seq, the oldest first; tenant None: everybody's."""
 
+    def first_event(self) -> int:
+        """The oldest seq that is still there; the next one when none is."""
+
     def last_event(self) -> int:
         """The newest seq that was ever given, 0 = none."""
 

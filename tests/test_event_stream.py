@@ -169,6 +169,17 @@ def test_resuming_where_one_was(api: Alone) -> None:
         "GET", f"{company}/events", after=wanted[0] - 1, limit=10)["items"]] == wanted[:10]
 
 
+def test_where_nothing_can_go_on_from(api: Alone) -> None:
+    """Later than anything, or older than what is kept: everything anew."""
+    company = api.company()
+    newest = write(api, company, 3)[-1]
+    with follow(api, company, f"&after={newest + 1000}") as ws:
+        assert (said(ws)["type"], api.store.last_event()) == ("snapshot", newest)
+    api.store.purge_events(1 << 62, 1)
+    with follow(api, company, "&after=0") as ws:
+        assert said(ws)["type"] == "snapshot"
+
+
 def test_it_goes_on_after_a_restart(api: Alone) -> None:
     company = api.company()
     with follow(api, company) as ws:

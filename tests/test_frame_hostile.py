@@ -155,7 +155,8 @@ def test_numbers_that_are_no_ids(api: Alone, company: str, field: str, number: s
 # -- characters -----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["", "\0", "A\0B", "A\nB", "A\r\nVia: x", "\x1b[31m", "A\x7f",
-                                  "A" * 101, "Å" * 101, "\t"])
+                                  "A" * 101, "Å" * 101, "\t", "\u202eanna", "\u200b", "A\u2066B",
+                                  "\ufeffA", "A\u2028B", "A\x85B"])
 def test_names_that_cannot_be(api: Alone, company: str, name: str) -> None:
     body = json.dumps({"name": name}).encode()
     for path in ("users", "groups", "contacts"):

@@ -396,6 +396,20 @@ def test_planned_changes_survive_a_kill(api: Alone) -> None:
         assert len(changes) == 2 and api.ask("GET", f"{company}/users/{user}")["name"] == "B"
 
 
+def test_a_secret_that_nobody_would_see_is_not_planned(api: Alone) -> None:
+    company = api.company()
+    user = made(api, f"{company}/users", name="A")["id"]
+    device = {"user": user, "name": "D", "username": f"planned-{company[9:]}"}
+    for path, body in (("keys", {"name": "k"}), ("devices", device),
+                       ("webhooks", {"name": "W", "url": "https://hook.example.net/"})):
+        answer = api.http.request("POST", f"{company}/{path}", json=body,
+                                  headers={"Effective-From": soon(300)})
+        assert (answer.status_code, answer.json()["field"]) == (422, "effective-from"), path
+    answer = api.http.request("POST", f"{company}/devices", json=device | {"secret": "a" * 26},
+                              headers={"Effective-From": soon(300)})
+    assert answer.status_code == 202, answer.text
+
+
 def test_a_delete_with_a_body_is_planned_without_it(api: Alone) -> None:
     company = api.company()
     user = made(api, f"{company}/users", name="A")["id"]

@@ -104,8 +104,9 @@ class Follower:
 
     async def _events(self, seen: int | None) -> None:
         store, newer = self._parts.store, self._parts.events.newer
-        if seen is None:
-            seen = store.last_event()
+        newest = store.last_event()
+        if seen is None or seen > newest or seen < store.first_event() - 1:
+            seen = newest  # nothing to go on from: everything anew
             await self._say(await self._snapshot(seen))
         known = 0
         while True:

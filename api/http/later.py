@@ -98,7 +98,11 @@ async def planned(call: Call) -> Any:
         raise invalid(HEADER, "a time with an offset, as 2026-12-24T12:00:00+01:00")
     if not call.now_ms < at_ms <= call.now_ms + MAX_AHEAD_MS:
         raise invalid(HEADER, "a time to come, within three years")
-    await tried(call)
+    result = await tried(call)
+    made_then = result.body if isinstance(result, Reply) and isinstance(result.body, dict) else {}
+    for name in ("key", "secret"):
+        if name in made_then and name not in (call.body or {}):
+            raise invalid(HEADER, f"its {name} is made then, and shown to nobody: make it now")
     store, request = call.parts.store, call.request
 
     def keep() -> Any:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sanic import HTTPResponse
 
 from api.http.errors import Problem, as_problem, invalid
-from api.http.route import Call, Handler, encode
+from api.http.route import Call, Handler, Reply, encode
 
 HEADER: Final = "idempotency-key"
 #: Headers without which a request is another one.
@@ -44,6 +44,8 @@ async def once(call: Call, key: str, handler: Handler) -> HTTPResponse:
     call.parts.under_way.add((who.by, key))
 
     def keep(result: Any) -> None:
+        if call.route.status == 204 and not isinstance(result, Reply):
+            result = None
         store.keep_answer(who.by, key, fingerprint, _sealed(seal, encode(call.route, result)),
                           call.now_ms)
         call.replay = None

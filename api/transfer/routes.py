@@ -16,6 +16,8 @@ from api.transfer.tables import fields_of, from_csv, from_zip, to_csv, zipped
 from store.sqlite import SqliteStore, SqliteWriter
 
 MAX_BYTES: Final = 64 << 20
+#: In JSON, rows and what they hold: some hundred bytes of memory each.
+MAX_OBJECTS: Final = 1_000_000
 BATCH: Final = "/v1/tenants/{tenant}/batch"
 
 
@@ -105,6 +107,8 @@ def _understood(data: bytes, kind: str, table: str) -> dict[str, Any]:
         return {table: from_csv(table, data)}
     if kind != "application/json" and not kind.endswith("+json"):
         raise Problem(415, "unsupported_media", "application/json, application/zip or text/csv")
+    if data.count(b"{") > MAX_OBJECTS:
+        raise Problem(413, "too_large", "too many objects: import one table after the other")
     try:
         found = msgspec.json.decode(data)
     except (UnicodeDecodeError, RecursionError) as error:
