@@ -27,7 +27,7 @@ run: install
 	@$(BIN)/python -m vaxel run --demo
 
 test: install-test
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(TESTS)
 
 bench: install-test
 	@for name in kernel publish edge callcontrol queue; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done
