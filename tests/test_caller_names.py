@@ -282,5 +282,6 @@ async def test_an_agent_sees_who_waited(people: People) -> None:
     call = await agent.incoming()
     assert shown(call) == (QUOTED, QUOTED)
     call.answer()
+    await line.hears(600)  # who hangs up before is only one who missed the caller
     await call.hang_up()
     await line.ended()

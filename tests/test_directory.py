@@ -353,7 +353,7 @@ def test_numbers_over_http(api: Alone) -> None:
     company = api.company()
     user = api.ask("POST", f"{company}/users", {"name": "Anna", "extension": "101"},
                    status=201)["id"]
-    api.ask("POST", f"{company}/contacts", {"name": "Olle\u202e Ek", "numbers": [
+    api.ask("POST", f"{company}/contacts", {"name": "Olle  Ek", "numbers": [
         {"kind": "work", "e164": "+4684001122"}]}, status=201)
     path = f"{company}/directory/number"
     for text in ("+4684001122", "084001122", "08-400 11 22", "004684001122"):
