@@ -61,6 +61,11 @@ SELECT subject FROM one WHERE subject IS NOT NULL""", (tenant, kind))]
             "DELETE FROM figure WHERE tenant = ? AND at_ms = ? AND span_ms = ? AND kind = ? "
             "RETURNING subject", (tenant, at_ms, span_ms, kind)).fetchall()]
 
+    def remove_figure(self, tenant: int, kind: FigureKind, subject: int, span_ms: int,
+                      at_ms: int) -> None:
+        self._db.execute("DELETE FROM figure WHERE tenant = ? AND kind = ? AND subject = ? "
+                         "AND span_ms = ? AND at_ms = ?", (tenant, kind, subject, span_ms, at_ms))
+
     def figure_seq(self) -> int:
         found: int = self._db.execute(
             "SELECT ifnull(max(seq), 0) FROM figure_state WHERE tenant = 0").fetchone()[0]

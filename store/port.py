@@ -270,6 +270,10 @@ class Store(Reader, Protocol):
     def remove_figures(self, tenant: int, kind: FigureKind, span_ms: int, at_ms: int) -> list[int]:
         """Remove the rows that begin then; whose they were."""
 
+    def remove_figure(self, tenant: int, kind: FigureKind, subject: int, span_ms: int,
+                      at_ms: int) -> None:
+        """Remove that one, if it is there."""
+
     def figure_seq(self) -> int:
         """The newest event that has been counted."""
 

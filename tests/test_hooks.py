@@ -489,13 +489,17 @@ def test_a_keeper_that_is_killed(world: World, receiver: Receiver) -> None:
         seqs += world.events(60)
         before = len(receiver.got)
         with keeper() as child:
-            eventually(lambda before=before: len(receiver.got) > before + 5, 15)
-            os.kill(child.pid, signal.SIGKILL)
+            try:
+                eventually(lambda before=before: len(receiver.got) > before + 5, 60)
+            finally:
+                os.kill(child.pid, signal.SIGKILL)
         world.save(hook, name="now")  # no back-off in a test
     receiver.answer = lambda _got: 200
     with keeper() as child:
-        eventually(lambda: world.state(hook).seq == seqs[-1], 15)
-        child.send_signal(signal.SIGKILL)
+        try:
+            eventually(lambda: world.state(hook).seq == seqs[-1], 40)
+        finally:
+            os.kill(child.pid, signal.SIGKILL)
     assert list(dict.fromkeys(receiver.ids)) == names(seqs)
     assert len({got.raw for got in receiver.got}) == len(seqs), "a repetition is the same"
 

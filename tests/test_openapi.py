@@ -21,7 +21,7 @@ from tests.exchange import ROOT, Exchange, refused
 
 REFERENCE = "#/components/"
 #: Escapes that a pattern may use: Python and ECMA-262 with the flag u read them alike.
-ALIKE = re.compile(r"\\(?:[dDwWsSbBfnrtv^$.*+?()\[\]{}|/\\]|x[0-9a-f]{2})")
+ALIKE = re.compile(r"\\(?:[dDwWsSbBfnrtv^$.*+?()\[\]{}|/\\]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 #: Elements without an end.
 VOID = frozenset({"meta", "link", "br", "hr", "img", "input"})
 LANDMARKS = ("header", "nav", "main")

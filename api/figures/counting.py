@@ -151,13 +151,15 @@ class Counting:
             store.set_figure_done(tenant, at_ms, changes)
         for part_ms, size_ms in pairwise(SPANS_MS):
             for begin_ms in sorted({at_ms // size_ms * size_ms for at_ms, _, _ in quarters}):
-                store.set_figures(
-                    FigureRow(tenant=tenant, kind=kind, subject=subject, span_ms=size_ms,
-                              at_ms=begin_ms, data=encode(added(KINDS[kind], (
-                                  decode(kind, data) for _, data in store.figures(
-                                      tenant, kind, subject, part_ms, begin_ms,
-                                      begin_ms + size_ms)))))
-                    for kind, subject in touched)
+                for kind, subject in touched:
+                    parts = [decode(kind, data) for _, data in store.figures(
+                        tenant, kind, subject, part_ms, begin_ms, begin_ms + size_ms)]
+                    if parts:
+                        store.set_figures([FigureRow(
+                            tenant=tenant, kind=kind, subject=subject, span_ms=size_ms,
+                            at_ms=begin_ms, data=encode(added(KINDS[kind], parts)))])
+                    else:
+                        store.remove_figure(tenant, kind, subject, size_ms, begin_ms)
 
     def purge(self, now_ms: int) -> int:
         """Remove some of what is older than is kept; how much."""
