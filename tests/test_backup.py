@@ -230,9 +230,8 @@ def test_every_flipped_bit_is_found(good: Path, tmp_path: Path) -> None:
             backup.check(tmp_path / "bad.tar.zst")
         except BackupError:
             continue
-        with (tmp_path / "bad.tar.zst").open("rb") as file:  # a bit that says nothing
-            whole = zstandard.ZstdDecompressor().stream_reader(file).read()
-        assert whole == zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
+        # a bit that says nothing: of the stream, or of what fills a block up
+        assert parts_of(tmp_path / "bad.tar.zst") == parts_of(good)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.9, 0.999], ids=["none", "third", "most", "end"])

@@ -469,11 +469,11 @@ async def test_a_trunk_that_answers_twice(people: People) -> None:
                 if request.method == "BYE"}
 
     await carrier.until(ended, "a BYE for one of the answers")
-    await people.in_state("talking")
+    await call.ended()
+    await line.hears(carrier.hz)  # they are connected
     assert len(ended()) == 1
     await line.hang_up()
     await carrier.until(lambda: len(ended()) == 2, "a BYE for the other")
-    await call.ended()
 
 
 @scene
