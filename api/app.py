@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,14 @@ from api.operations.office import Operations
 from api.planned.clockwork import Clockwork
 from api.publish.publisher import Publisher
 from api.whatif.jobs import Runner
-from routing_core import mapping
+from routing_core import Live, mapping
+from routing_core.codes import Beat
 from store import SqliteStore
 
 log = structlog.get_logger()
+
+#: The supervisor looks every second whether this loop turns.
+BEAT_S = 0.5
 
 MAX_BODY = 1 << 20
 #: Folders whose routes.py declares routes.
@@ -64,7 +69,7 @@ def build_app(state: Path, settings: dict[str, Any]) -> Sanic[Any, Any]:
         app.ctx.parts, app.ctx.lamps = parts, Lamps(parts)
         app.ctx.operations = await Operations.open(parts)
         app.ctx.jobs = [asyncio.ensure_future(job) for job in (
-            Clockwork(parts).run(), parts.what_ifs.run())]
+            Clockwork(parts).run(), parts.what_ifs.run(), _beat(parts.publisher.live))]
 
     @app.after_server_stop
     async def close_parts(app: Sanic[Any, Any]) -> None:
@@ -87,6 +92,13 @@ def build_app(state: Path, settings: dict[str, Any]) -> Sanic[Any, Any]:
         return respond(request, problem)
 
     return app
+
+
+async def _beat(live: Live) -> None:
+    """Show that this loop turns."""
+    while True:
+        live.beat(Beat.BEAT_API, time.time_ns() // 1_000_000)
+        await asyncio.sleep(BEAT_S)
 
 
 def main() -> None:

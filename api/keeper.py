@@ -8,6 +8,7 @@ moment, it goes on where it was.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -104,20 +105,24 @@ class Keeper:
         """See trunks.py."""
         await self.trunks.look(int(time.time()))
 
-    async def _known_calls(self) -> set[str] | None:
-        try:
-            lists = await asyncio.gather(*(self.media.calls(node) for node in self.media.nodes))
-        except MediaError:
-            return None  # a node that does not answer may know any call
-        return {call for calls in lists for call in calls}
-
     async def watch_sessions(self) -> None:
         """See sessions.py."""
         now_ms = time.time_ns() // 1_000_000
         await self.sessions.expire(now_ms)
-        known = await self._known_calls()
-        if known is not None:
-            await self.sessions.media_gone(known, now_ms)
+        nodes = self.media.nodes
+        try:
+            lists = await asyncio.gather(*(self.media.calls(node) for node in nodes))
+        except MediaError:
+            return  # a node that does not answer may know any call
+        known = {call for calls in lists for call in calls}
+        await self.sessions.media_gone(known, now_ms)
+        orphans = self.sessions.media_orphans(known)
+        for node, calls in zip(nodes, lists, strict=True):
+            for call in orphans.intersection(calls):
+                log.warning("media without a call", uid=call)
+                with contextlib.suppress(MediaError):
+                    named: dict[str, Any] = {"call-id": call, "delete-delay": 0}
+                    await self.media.command(node, "delete", **named)
 
     async def watch_control(self) -> None:
         """See sessions.py."""

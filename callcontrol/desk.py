@@ -30,6 +30,7 @@ from routing_core.codes import LineState, Reason, SlotState, Source
 from routing_core.decision import caller_of_trail, new_trail
 from routing_core.handover import Handover, Order
 from routing_core.masked import masked
+from routing_core.numbers import routed
 from rtp import audio
 from rtp.errors import BadAudio, MediaError
 from rtp.mixer import Mixer
@@ -356,13 +357,13 @@ class Desk:
         return int(main[1:]) if main else 0
 
     def e164(self, tenant: int, digits: str) -> str:
-        """A number as it is keyed in that company's country; "" when it is none."""
+        """A number as it is keyed in that company's country; "" when it is none, or a short one."""
         try:
             found = phonenumbers.parse(digits, self.tenant(tenant).country)
         except phonenumbers.NumberParseException:
             return ""
-        return str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)) \
-            if phonenumbers.is_possible_number(found) else ""
+        number = str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
+        return number if phonenumbers.is_possible_number(found) and routed(number) == number else ""
 
     def national(self, tenant: int, number: str) -> str:
         """A number as people of that company's country dial it."""

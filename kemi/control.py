@@ -1,12 +1,15 @@
 """Call control, as the edge sees it: its processes, what they are told and what they ask for."""
 
-import hmac
 import time
+import zlib
 from typing import Any
 
 import KSR
 
+from kemi import wire
+from kemi.names import Counter
 from routing_core import Live, handover
+from routing_core.codes import Use
 from routing_core.handover import Handover, Order
 
 
@@ -31,26 +34,34 @@ class Control:
 
     def uri(self, index: int) -> str:
         """Where a process is."""
-        return f"sip:vaxel@127.0.0.1:{self.ports[index]};transport=udp"
+        return f"sip:vaxel@127.0.0.1:{self.ports[index % len(self.ports)]};transport=udp"
 
     def evidence(self, index: int) -> dict[str, Any]:
         """What the keeper ends a call by when the process dies: which, and since when."""
         now_ms = int(time.time() * 1000)
-        return {"control": index, "born": self.live.control(index, now_ms), "at": now_ms,
-                "cseq": KSR.pv.gete("$cs")}
+        return {"control": index, "born": self.live.control(index, now_ms), "at": now_ms}
 
     def sends(self) -> bool:
         """Whether the request at hand comes from one of them, as far as an address can tell."""
-        return KSR.pv.get("$si") == "127.0.0.1" and int(KSR.pv.get("$sp")) in self._ports
+        return self.at(KSR.pv.get("$si"), int(KSR.pv.get("$sp")))
+
+    def at(self, host: str, port: int) -> bool:
+        """Whether one of them is there."""
+        return host == "127.0.0.1" and port in self._ports
 
     def order(self, now: float) -> Order | None:
-        """The order in the request at hand; None when there is none that it signed."""
-        text = KSR.hdr.get(handover.ORDER)
-        return handover.unseal(Order, text, self.key, now) if text else None
-
-    def watch_nonce(self, call_id: str) -> int:
-        """What makes a subscription's route ours."""
-        return int.from_bytes(hmac.digest(self.key, call_id.encode(), "sha256")[:8]) | 1
+        """The order in the request at hand; None when there is none that it signed, or when it
+        was carried out already."""
+        text = wire.header(handover.ORDER)
+        order = handover.unseal(Order, text, self.key, now) if text else None
+        if order is None:
+            return None
+        used = self.live.use_once(handover.identity(text), order.at, 1,
+                                  zlib.crc32(wire.value("$ci").encode()), int(now),
+                                  2 * handover.FRESH_S)
+        if used == Use.SPENT:
+            self.live.count(Counter.REPLAYED)
+        return order if used == Use.FRESH else None
 
     def seal(self, word: Handover) -> str:
         """The header's value."""

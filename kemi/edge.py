@@ -5,22 +5,32 @@ at the outermost place: the caller gets a 500 and the fault is counted (facts: a
 leaves a handler gives the caller no answer at all).
 """
 
+import os
+import sys
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 import KSR
 
-from kemi.calls import WATCH_SLOT, Calls, read_mark
+from kemi import wire
+from kemi.calls import Calls
+from kemi.connections import CARRIER, Connections, keep_connection
 from kemi.control import Control
+from kemi.gate import Gate
 from kemi.identity import user_of
-from kemi.media import Media, has_sdp
-from kemi.names import FLAG_NAT_BRANCH, OWN_HEADERS, Counter, Ended
+from kemi.inside import Inside
+from kemi.media import Media
+from kemi.names import OWN_HEADERS, Counter
+from kemi.ours import Addresses
+from kemi.parties import Parties, natted
+from kemi.registrar import Registrar
 from kemi.relay import Relay
 from kemi.source import Caller, Sources
+from kemi.uris import read_uri
 from routing_core import SnapshotError
 from routing_core.codes import Source
 from routing_core.handover import Order
@@ -28,8 +38,23 @@ from routing_core.mapping import open_kernel
 
 METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, UPDATE, PRACK, INFO, REFER, NOTIFY, " \
     "SUBSCRIBE, MESSAGE"
+#: Extensions that the edge understands when a request insists on them (RFC 3261 section 8.2.2.3).
+EXTENSIONS: Final = frozenset(("path",))
+PROXY_EXTENSIONS: Final = frozenset(("privacy",))
+MAX_EXTENSIONS: Final = 20
+#: Of an address (RFC 3986 section 3.1).
+SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789+-.")
+MAX_UNSUPPORTED: Final = 200
 #: Header names that a first look at the raw message searches for, in lower case.
 ROUTE_HEADER = "\nroute:"
+REQUIRE_HEADER = "\nrequire:"
+PROXY_REQUIRE_HEADER = "\nproxy-require:"
+#: Kamailio's checks of a request: version, scheme, required headers, CSeq's method and value,
+#: Content-Length, Expires, addresses, doubled tags, first Via; and of which addresses.
+SANITY: Final = 1 | 2 | 4 | 32 | 64 | 128 | 256 | 1024 | 4096 | 16384
+SANITY_URIS: Final = 7
+#: Frames of an exception that are logged.
+FRAMES: Final = 3
 
 
 class Edge:
@@ -49,10 +74,11 @@ class Edge:
         self.from_control = False
         self.order: Order | None = None
         self.steps: list[Callable[[], bool]] = [
-            self.hops, self.inside_dialog, self.cancel, self.flood, self.retransmission,
-            self.sane, self.known_method, self.own_headers, self.options, self.register,
-            self.subscribe, self.invite,
+            self.hops, self.inside_dialog, self.cancel, self.from_whom, self.retransmission,
+            self.scheme, self.sane, self.known_method, self.own_headers, self.extensions,
+            self.options, self.register, self.subscribe, self.invite,
         ]
+        self.worker = -1
 
     def child_init(self, rank: int) -> int:
         """Kamailio calls it in every process."""
@@ -60,11 +86,21 @@ class Edge:
             return 0
         self.kernel = open_kernel(Path(self.settings["state"]), self.snapshot_refused)
         self.live = self.kernel.live
-        self.sources = Sources(self.kernel, self.domain, bytes.fromhex(self.settings["key"]))
-        self.calls = Calls(self.live)
+        self.worker = self.live.enter_worker(os.getpid())
+        self.sources = Sources(self.kernel, self.settings)
+        self.calls = Calls(self.live, bytes.fromhex(self.settings["key"]))
         self.media = Media(self.live)
         self.control = Control(self.live, self.settings)
-        self.relay = Relay(self.kernel, self.calls, self.media, self.control, self.domain)
+        self.addresses = Addresses(self.kernel, self.settings)
+        self.parties = Parties(self.addresses, self.control, self.sources, self.settings)
+        self.relay = Relay(self.kernel, self.calls, self.parties, self.media, self.control,
+                           self.domain)
+        self.inside = Inside(self.kernel, self.calls, self.parties, self.media, self.control,
+                             self.sources)
+        self.registrar = Registrar(self.kernel, self.domain, self.sources, self.parties,
+                                   self.addresses)
+        self.gate = Gate(self.kernel, self.control)
+        self.connections = Connections(self.kernel, self.settings)
         return 0
 
     def snapshot_refused(self, error: SnapshotError) -> None:
@@ -75,10 +111,18 @@ class Edge:
 
     # -- called by Kamailio -------------------------------------------------------------------
 
+    def ksr_received(self, _message: Any) -> int:
+        """Every message, before it is parsed."""
+        return self.guarded(self.gate.received)
+
     def ksr_request_route(self, _message: Any) -> int:
         """Every request."""
+        self.live.set_busy(self.worker, time.time_ns() // 1_000_000)
         try:
-            self.method = KSR.pv.get("$rm")
+            if self.gate.broken:
+                KSR.tcpops.tcp_close_connection()
+                return 1
+            self.method = wire.value("$rm")
             for step in self.steps:
                 if step():
                     break
@@ -88,6 +132,8 @@ class Edge:
             self.fault()
             if self.method != "ACK":
                 KSR.sl.send_reply(500, "Server Internal Error")
+        finally:
+            self.live.set_busy(self.worker, 0)
         return 1
 
     def ksr_branch(self, _message: Any) -> int:
@@ -99,14 +145,23 @@ class Edge:
         return self.guarded(self.relay.reply)
 
     def ksr_reply_plain(self, _message: Any) -> int:
-        """The same, when no media node is in the way: only the answer matters."""
-        if KSR.pv.get("$rs") < 200:
+        """The same, when no media node is in the way: only the answer matters, and a reliable
+        provisional one."""
+        if KSR.pv.get("$rs") < 200 and not KSR.hdr.is_present("RSeq") > 0:
             return 1
         return self.guarded(self.relay.reply)
 
     def ksr_reply_inside(self, _message: Any) -> int:
         """A reply to a request with an SDP inside a call."""
-        return self.guarded(self.reply_inside)
+        return self.guarded(self.inside.reply)
+
+    def ksr_bye_failed(self, _message: Any) -> int:
+        """A BYE was refused, or nobody answered it."""
+        return self.guarded(self.inside.bye_failed)
+
+    def ksr_connections(self, _message: Any, _event: str) -> int:
+        """Every half second, in a process of its own."""
+        return self.guarded(self.connections.look)
 
     def ksr_failure(self, _message: Any) -> int:
         """All branches failed."""
@@ -138,10 +193,14 @@ class Edge:
         return 1
 
     def fault(self) -> None:
-        """Count and log an exception; the log line carries no header and no secret."""
+        """Count and log an exception: where and what kind it was. What it says is left out, as it
+        may be in a stranger's words."""
         self.live.count(Counter.EXCEPTIONS)
-        KSR.err("exception in the edge: " + traceback.format_exc(limit=-3).replace("\n", " | ")
-                + "\n")
+        kind, _, trace = sys.exc_info()
+        frames = traceback.extract_tb(trace)[-FRAMES:]
+        where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+                           for frame in reversed(frames))
+        KSR.err(f"exception in the edge: {kind.__name__ if kind else ''} at {where}\n")
 
     # -- the steps ----------------------------------------------------------------------------
 
@@ -155,7 +214,7 @@ class Edge:
     def sane(self) -> bool:
         """A message that can be worked with; sanity_check answers others itself. Inside a call of
         ours the edge's mark has said so already."""
-        if KSR.sanity.sanity_check(17895, 7) < 0:
+        if KSR.sanity.sanity_check(SANITY, SANITY_URIS) < 0:
             return True
         if self.faults and KSR.pv.get("$rU") == "fault":
             raise RuntimeError("asked for by the test")
@@ -175,77 +234,21 @@ class Edge:
         """A request of a call that is ours goes on; any other is not relayed for anybody."""
         if KSR.siputils.has_totag() < 0:
             return False
-        method = self.method
-        now = time.time()
-        mark = read_mark(KSR.hdr.get("Route") or "")
-        if mark is None or KSR.rr.loose_route() < 0:
-            self.nobodys()
-            return True
-        if mark.slot == WATCH_SLOT:
-            if mark.nonce != self.control.watch_nonce(KSR.pv.get("$ci")):
-                self.nobodys()
-                return True
-            KSR.force_rport()
-            KSR.nathelper.handle_ruri_alias()
-            KSR.tm.t_relay()
-            return True
-        if mark.by_ack and method in ("ACK", "BYE"):
-            self.calls.answer_by_ack(mark, now, KSR.hdr.get("To" if method == "ACK" else "From"),
-                                     KSR.pv.gete("$ru"))
-        if method == "BYE":
-            caller = KSR.rr.is_direction("downstream") > 0
-            # A second answer's dialog, which nobody wanted, ends without the call.
-            counts = self.calls.is_of(mark, KSR.pv.gete("$tt" if caller else "$ft"))
-            if counts and not self.calls.end(mark.slot, mark.nonce, 200,
-                                             Ended.CALLER if caller else Ended.CALLED, now):
-                if KSR.tm.t_check_trans() != 0:  # 0: a retransmission, answered again by tm
-                    self.nobodys()
-                return True
-            if not counts and not self.calls.heard_of(mark, now):
-                self.nobodys()
-                return True
-            if counts and mark.media:
-                self.media.delete()
-        elif not self.calls.heard_of(mark, now):
-            self.nobodys()
-            return True
-        elif method != "ACK":
-            KSR.force_rport()
-            if method == "REFER" and self.sources.trunk():
-                KSR.sl.sl_send_reply(603, "Decline")  # a carrier does not make our phones call
-                return True
-            if method in ("INVITE", "UPDATE"):
-                self.mend_contact()
-                if mark.media and has_sdp():
-                    self.media.offer_again()
-                    KSR.tm.t_on_reply("ksr_reply_inside")
-        KSR.nathelper.handle_ruri_alias()
-        KSR.tm.t_relay()
+        self.inside.request(self.method)
         return True
 
-    def nobodys(self) -> None:
-        """A request of a call that is not, or no more, ours. An ACK gets no answer; of a refusal of
-        ours it ends tm's transaction."""
-        if self.method == "ACK":
-            if KSR.tm.t_check_trans() > 0:
-                KSR.tm.t_relay()
-            return
-        self.live.count(Counter.NOT_OURS)
-        KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
-
-    def flood(self) -> bool:
-        """Too many requests of an address that is no trunk's are dropped without an answer."""
+    def from_whom(self) -> bool:
+        """A carrier's, call control's, or somebody else's."""
         self.trunk = self.sources.trunk()
         self.from_control = not self.trunk and self.control.sends()
-        if self.trunk or self.from_control or KSR.pike.pike_check_req() > 0:
-            return False
-        self.live.count(Counter.FLOOD)
-        return True
+        if self.trunk:
+            keep_connection(self.live, CARRIER)
+        return False
 
     def retransmission(self) -> bool:
         """One that tm has answered or is working on is absorbed."""
         if self.method == "ACK":
-            self.nobodys()
+            self.inside.nobodys("ACK")
             return True
         return bool(KSR.tm.t_check_trans() == 0)
 
@@ -259,7 +262,7 @@ class Edge:
 
     def own_headers(self) -> bool:
         """Headers of ours and preset routes that come from outside are worth nothing."""
-        self.raw = KSR.pv.gete("$mb").lower()
+        self.raw = wire.value("$mb").lower()
         self.order = None
         if OWN_HEADERS in self.raw:
             if self.from_control:
@@ -278,28 +281,47 @@ class Edge:
         KSR.sl.sl_send_reply(200, "OK")
         return True
 
+    def scheme(self) -> bool:
+        """Only sip and sips addresses are served (RFC 3261 section 8.2.2.1)."""
+        uri = wire.value("$ru") or self.request_uri()
+        scheme, colon, rest = uri.partition(":")
+        if scheme.lower() in ("sip", "sips"):
+            if read_uri(uri):
+                return False
+            KSR.sl.sl_send_reply(400, "Bad Request URI")
+        elif scheme.lower() == "tel" and rest:
+            return False
+        elif colon and rest and SCHEME.issuperset(scheme.lower()):
+            KSR.sl.sl_send_reply(416, "Unsupported URI Scheme")
+        else:
+            KSR.sl.sl_send_reply(400, "Bad Request URI")
+        return True
+
+    @staticmethod
+    def request_uri() -> str:
+        """As it stands in the first line, when Kamailio cannot read it."""
+        first = wire.value("$mb").partition("\n")[0].split(" ")
+        return first[1] if len(first) > 2 else ""
+
+    def extensions(self) -> bool:
+        """A request that insists on what the edge does not know is told so. What the called side
+        has to know is for that to say, but for a request to the edge itself."""
+        unknown: list[str] = []
+        if PROXY_REQUIRE_HEADER in self.raw:
+            unknown += asked("Proxy-Require", PROXY_EXTENSIONS)
+        if REQUIRE_HEADER in self.raw and self.method in ("OPTIONS", "REGISTER"):
+            unknown += asked("Require", EXTENSIONS)
+        if not unknown:
+            return False
+        KSR.hdr.append_to_reply(f"Unsupported: {', '.join(unknown)[:MAX_UNSUPPORTED]}\r\n")
+        KSR.sl.sl_send_reply(420, "Bad Extension")
+        return True
+
     def register(self) -> bool:
         """A device tells where it is."""
         if self.method != "REGISTER":
             return False
-        KSR.force_rport()
-        caller = self.sources.device("REGISTER")
-        if caller is None:
-            self.sources.challenge(401)
-            return True
-        if KSR.pv.get("$tU") != caller.username:
-            KSR.sl.sl_send_reply(403, "Not Your Address")
-            return True
-        if KSR.nathelper.nat_uac_test(18) > 0 or KSR.is_WSX():
-            KSR.nathelper.fix_nated_register()
-            KSR.setbflag(FLAG_NAT_BRANCH)
-        KSR.cfgutils.lock("location")
-        try:
-            saved = KSR.registrar.save_uri("location", 0, f"sip:d{caller.device}@{self.domain}")
-        finally:
-            KSR.cfgutils.unlock("location")
-        if saved < 0:
-            KSR.sl.send_reply(500, "Server Internal Error")
+        self.registrar.request()
         return True
 
     def subscribe(self) -> bool:
@@ -312,10 +334,9 @@ class Edge:
         if caller is None:
             self.sources.challenge(407)
             return True
-        self.mend_contact()
         KSR.hdr.remove("Proxy-Authorization")
         self.relay.subscribe(caller.device, caller.user, self.kernel.tenant_of(caller.user),
-                             KSR.pv.get("$rU") or "")
+                             wire.value("$rU"))
         return True
 
     def invite(self) -> bool:
@@ -323,7 +344,7 @@ class Edge:
         if self.method != "INVITE":
             return False
         KSR.force_rport()
-        called = KSR.pv.get("$rU") or ""
+        called = wire.value("$rU") or tel_number(wire.value("$ru"))
         if "%" in called:  # "#" has to be written so (RFC 3261 section 25.1)
             called = unquote(called)[:64]
         trunk = self.trunk  # the step flood() has looked
@@ -336,29 +357,32 @@ class Edge:
             self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(self.raw), None,
                                 False)
             return True
-        if not KSR.hdr.get("Proxy-Authorization"):
-            self.sources.challenge(407)
-            return True
         caller: Caller | None = self.sources.device("INVITE")
         if caller is None:
             self.sources.challenge(407)
             return True
-        nat = self.mend_contact()
-        wanted = user_of(KSR.hdr.get("P-Preferred-Identity") or "") or None
+        wanted = user_of(wire.header("P-Preferred-Identity")) or None
         for name in ("P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "History-Info",
                      "Remote-Party-ID", "Proxy-Authorization"):
             KSR.hdr.remove(name)
-        self.relay.new_call(Source.DEVICE, caller.device, called, "", wanted, nat)
+        keep_connection(self.live, self.kernel.tenant_of(caller.user))
+        self.relay.new_call(Source.DEVICE, caller.device, called, "", wanted, natted())
         return True
 
-    def mend_contact(self) -> bool:
-        """Remember the address a request came from where its Contact would mislead."""
-        if KSR.nathelper.nat_uac_test(18) > 0 or KSR.is_WSX():
-            KSR.nathelper.set_contact_alias()
-            return True
-        return False
 
-    def reply_inside(self) -> None:
-        """Of a re-INVITE or UPDATE."""
-        if has_sdp() and int(KSR.pv.get("$rs")) < 300:
-            self.media.answer()
+def tel_number(uri: str) -> str:
+    """The number of a tel address (RFC 3966), "" when it is none."""
+    scheme, _, rest = uri.partition(":")
+    return rest.partition(";")[0] if scheme.lower() == "tel" else ""
+
+
+def asked(name: str, known: frozenset[str]) -> list[str]:
+    """The extensions that all headers of that name ask for and that are not known."""
+    found: list[str] = []
+    for index in range(MAX_EXTENSIONS):
+        text = wire.header_at(name, index)
+        if not text:
+            break
+        found += [one for part in text.split(",")[:MAX_EXTENSIONS] if (one := part.strip())
+                  and one.lower() not in known and one.isascii() and one.isprintable()]
+    return found

@@ -4,17 +4,15 @@ Pure: texts in, texts out. RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), R
 (Diversion), RFC 7044 (History-Info), RFC 6442 (Geolocation).
 """
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from kemi.uris import addresses
 from routing_core.caller_names import quoted, shown_name
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_ESCAPED = re.compile(r"\\(.)")
-_URI = re.compile(
-    r"(?:^|<)\s*(?:sips?:([^@:;<>\s]+)[^@<>\s]*@|tel:([^;<>\s]+))", re.IGNORECASE)
+#: Characters of a header that are read, and of a user part that are taken.
+MAX_NAME, MAX_USER = 512, 32
 ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
 
 
@@ -93,16 +91,32 @@ def for_phone(number: str, hidden: bool, domain: str, name: str) -> Identity:
 
 def name_of(display: str) -> str:
     """The name in a display name, quoted or not, as far as it can be shown."""
-    text = display.strip()
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        text = _ESCAPED.sub(r"\1", text[1:-1])
+    text = display[:MAX_NAME].strip()
+    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
+        read, escaped = [], False
+        for letter in text[1:len(text) - 1]:
+            escaped = letter == "\\" and not escaped
+            if not escaped:
+                read.append(letter)
+        text = "".join(read)
     return shown_name(text).decode()
 
 
-def user_of(contact: str) -> str:
-    """The user part of the first URI in a header, at most 32 characters; "" when none.
+def user_of(header: str) -> str:
+    """The user part of the first address in a header, at most 32 characters; "" when none.
 
-    Takes a name-addr (RFC 3261 section 25.1) or a bare URI, sip, sips or tel.
+    Takes a name-addr (RFC 3261 section 25.1) or a bare address, sip, sips or tel.
     """
-    found = _URI.search(_QUOTED.sub("", contact[:512]))
-    return (found[1] or found[2])[:32] if found else ""
+    found = addresses(header[:MAX_NAME])
+    if not found:
+        return ""
+    scheme, _, rest = found[0].partition(":")
+    scheme = scheme.lower()
+    if scheme == "tel":
+        return rest.partition(";")[0][:MAX_USER]
+    before, at, _ = rest.partition("@")
+    if scheme not in ("sip", "sips") or not at:
+        return ""
+    for end in ":;":
+        before = before.partition(end)[0]
+    return before[:MAX_USER]

@@ -4,8 +4,12 @@ from enum import IntEnum
 from typing import Final
 
 AVP_CONTEXT: Final = "$avp(vx)"
-#: The edge's mark in Record-Route: slot, nonce, and "m" when the media goes through rtpengine.
+#: Of a request inside a dialog, until its answer: who sent it, and what a BYE of ours would need.
+AVP_INSIDE: Final = "$avp(vi)"
+#: The edge's mark in Record-Route; see calls.py.
 ROUTE_PARAM: Final = "vx"
+#: Beside it, of a subscription: where its telephone is.
+PLACE_PARAM: Final = "vp"
 #: Headers of ours; a request that brings one from outside has it removed.
 OWN_HEADERS: Final = "x-vaxel-"
 
@@ -27,6 +31,8 @@ MAX_DECISIONS: Final = 40
 LEASE_S: Final = 4 * 3600
 #: While it is being set up.
 SETUP_LEASE_S: Final = 300
+#: A connection of somebody whom we know stays open for so long without a message.
+CONNECTION_S: Final = 3604
 
 
 class Counter(IntEnum):
@@ -46,6 +52,12 @@ class Counter(IntEnum):
     ANSWERED = 11
     HANDED_OVER = 12
     NO_CONTROL = 13
+    MALFORMED = 14
+    BAD_CONTACT = 15
+    REPLAYED = 16
+    CONNECTIONS_CLOSED = 17
+    BYE_REFUSED = 18
+    REPEATED = 19
 
 
 class Ended(IntEnum):

@@ -1,7 +1,6 @@
 """A decision, carried out: rings, refusals, the next attempt, and what is written about it."""
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,7 +8,18 @@ from typing import Any, Final
 import KSR
 import msgspec
 
-from kemi.calls import Calls, Context, decode_context, encode_context, mark_text, watch_mark
+from kemi import digest, wire
+from kemi.calls import (
+    CALLER,
+    DECISIONS,
+    SETUP,
+    WATCH_SLOT,
+    Calls,
+    Context,
+    Party,
+    decode_context,
+    encode_context,
+)
 from kemi.control import Control
 from kemi.identity import (
     Identity,
@@ -19,7 +29,7 @@ from kemi.identity import (
     name_of,
     user_of,
 )
-from kemi.media import Media, has_sdp
+from kemi.media import Media, has_sdp, tell_address
 from kemi.names import (
     AVP_CONTEXT,
     CONTROL_SETUP_MS,
@@ -27,11 +37,15 @@ from kemi.names import (
     DEVICE_SILENCE_MS,
     FLAG_NAT_BRANCH,
     MAX_DECISIONS,
+    PLACE_PARAM,
     TRUNK_PENALTY_S,
     TRUNK_SILENCE_MS,
     Counter,
     Ended,
 )
+from kemi.parties import Parties, headers
+from kemi.registrar import name_in
+from kemi.uris import read_uri
 from routing_core import Decision, Kernel, handover
 from routing_core.caller_names import quoted
 from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, Source
@@ -44,13 +58,12 @@ CAUSES: Final = {486: Cause.BUSY_HERE, 600: Cause.BUSY_HERE, 603: Cause.DECLINED
                  403: Cause.DECLINED, 408: Cause.NO_ANSWER, 487: Cause.NO_ANSWER}
 #: Answers of a trunk after which the next trunk is tried: it, not the called person, failed.
 TRUNK_FAULTS: Final = frozenset({408, 500, 501, 502, 503, 504})
+#: Of the note about a call's beginning; the slot has room for 2 048.
+MAX_SETUP_BYTES: Final = 1600
 #: In an answer to call control: who it is that answered.
 ANSWERER: Final = "X-Vaxel-Answerer"
 #: Codes of a failed outgoing call that the caller gets as they are.
 PASSED_ON: Final = frozenset({404, 410, 480, 484, 486, 600, 603, 604})
-
-
-_REALM: Final = re.compile(r'realm="([^"]{1,128})"')
 
 
 class Facts(msgspec.Struct, array_like=True):
@@ -72,11 +85,12 @@ class Facts(msgspec.Struct, array_like=True):
 class Relay:
     """From decision to SIP and back with the outcome."""
 
-    def __init__(self, kernel: Kernel, calls: Calls, media: Media, control: Control,
-                 domain: str) -> None:
+    def __init__(self, kernel: Kernel, calls: Calls, parties: Parties, media: Media,
+                 control: Control, domain: str) -> None:
         self.kernel = kernel
         self.live = kernel.live
         self.calls = calls
+        self.parties = parties
         self.media = media
         self.control = control
         self.domain = domain
@@ -86,6 +100,8 @@ class Relay:
     def new_call(self, source_kind: int, source: int, called: str, calling: str,
                  wanted: str | None, nat: bool, order: Order | None = None) -> None:
         """Decide and carry it out. order: what call control says of a call that it makes."""
+        if KSR.tm.t_newtran() <= 0:
+            return  # it came twice, and another worker has it
         now = time.time()
         chance = os.urandom(24)
         seed = int.from_bytes(chance[:8])
@@ -109,9 +125,22 @@ class Relay:
         if context.slot < 0:
             self.live.count(Counter.NO_SLOT)
             KSR.hdr.append_to_reply("Retry-After: 5\r\n")
-            KSR.sl.sl_send_reply(503, "No Room For Another Call")
+            KSR.tm.t_reply(503, "No Room For Another Call")
             return
-        self.note_setup(context, decision, source_kind, source, called, calling, order)
+        kind, id_ = (Source.CALL_CONTROL, 0) if owned else (
+            (Source.TRUNK, source) if source_kind == Source.TRUNK
+            else (Source.DEVICE, decision.caller_user))
+        party = self.parties.from_request(kind, id_)
+        if party is None and context.emergency:
+            party = self.parties.from_source(kind, id_)
+        if party is None or not self.note_setup(context, party, decision, source_kind, source,
+                                                called, calling, order):
+            self.calls.end(context.slot, context.nonce, 400, Ended.REFUSED, now)
+            self.live.count(Counter.REJECTED)
+            KSR.tm.t_reply(400, "Bad Contact" if party is None else "Headers Too Long")
+            return
+        if kind == Source.DEVICE and not party.routes:
+            KSR.hdr.remove("Record-Route")
         # Call control has a media session of its own, and records in it.
         context.media = (decision.anchor or nat) and not owned and decision.kind != Kind.HANDOVER \
             and has_sdp()
@@ -127,41 +156,52 @@ class Relay:
         if not controls:
             KSR.sl.send_reply(503, "Service Unavailable")
             return
+        contacts = headers("Contact")
+        uri = read_uri(contacts[0]) if contacts and len(contacts) == 1 else None
+        if uri is None or self.parties.addresses.reserved(uri):
+            KSR.sl.send_reply(400, "Bad Contact")
+            return
         word = self.control.seal(Handover(
             int(now), "", tenant, 0, 0, Source.DEVICE, device, called[:32], "", None, "", False, 0,
             user, ""))
         KSR.hdr.append(f"{handover.DECISION}: {word}\r\n")
+        place = self.parties.source()  # NOTIFYs go where the SUBSCRIBE came from
+        KSR.hdr.remove("Record-Route")
         KSR.rr.record_route()
-        KSR.rr.add_rr_param(watch_mark(self.control.watch_nonce(KSR.pv.get("$ci"))))
+        KSR.rr.add_rr_param(self.calls.mark_text(
+            WATCH_SLOT, controls[0], False, wire.value("$ci"), wire.value("$ft"), place)
+            + f";{PLACE_PARAM}={place}")
         KSR.seturi(self.control.uri(controls[0]))
         KSR.tm.t_relay()
 
     @staticmethod
     def watch(context: Context) -> None:
-        """Have the edge called when something becomes of the call. Replies cost an entry into
-        Python each; the plainest calls do without, and their ACK says the same a moment later."""
+        """Have the edge called when something becomes of the call."""
         KSR.tm.t_on_failure("ksr_failure")
-        if context.media:
-            KSR.tm.t_on_reply("ksr_reply")
-        elif not context.by_ack:
-            KSR.tm.t_on_reply("ksr_reply_plain")
+        KSR.tm.t_on_reply("ksr_reply" if context.media or context.owned
+                          else "ksr_reply_plain")
 
-    def note_setup(self, context: Context, decision: Decision, source_kind: int, source: int,
-                   called: str, calling: str, order: Order | None) -> None:
-        """What the call's record, and a BYE of ours, will need."""
-        get = KSR.pv.gete
-        setup = {
+    def note_setup(self, context: Context, party: Party, decision: Decision, source_kind: int,
+                   source: int, called: str, calling: str, order: Order | None) -> bool:
+        """What the call's record, requests inside its dialog, and a BYE of ours will need; False
+        when it is too much."""
+        from_tag, call_id = wire.value("$ft"), wire.value("$ci")
+        setup: dict[str, Any] = {
             "uid": context.uid, "source": source_kind, "id": source,
             "caller": calling if source_kind == Source.TRUNK else "",
             "called": decision.called_number or called[:64], "revision": decision.revision,
             "shown": decision.shown_number, "emergency": context.emergency,
-            "call_id": get("$ci")[:128], "from": KSR.hdr.get("From")[:200],
-            "contact": get("$ct")[:200],
+            "call_id": call_id, "from": f"<{wire.value('$fu')}>;tag={from_tag}",
+            "cseq": int(KSR.pv.get("$cs")), "party": party,
         }
         if order is not None:
             setup |= {"conversation": "" if order.main else order.conversation,
                       "caller": decision.caller_number, **self.control.evidence(order.process)}
-        self.live.note(context.slot, context.nonce, 0, msgspec.json.encode(setup)[:1024])
+        self.live.advance(context.slot, context.nonce, CALLER, setup["cseq"])
+        # Half of the room is for what comes later: who has taken the call, where it has moved to.
+        text = msgspec.json.encode(setup)
+        return len(text) <= MAX_SETUP_BYTES and self.live.note(context.slot, context.nonce, SETUP,
+                                                               text)
 
     # -- a decision ---------------------------------------------------------------------------
 
@@ -195,12 +235,12 @@ class Relay:
 
     def note_decisions(self, context: Context, log: list[Facts]) -> None:
         """Append to what was decided on this call before; too much is marked as cut."""
-        before = self.live.read_note(context.slot, 2)
+        before = self.live.read_note(context.slot, DECISIONS)
         known: list[Any] = msgspec.json.decode(before) if before else []
         text = msgspec.json.encode([*known, *log])
-        if not self.live.note(context.slot, context.nonce, 2, text):
+        if not self.live.note(context.slot, context.nonce, DECISIONS, text):
             cut = msgspec.json.encode([*known[:1], "cut"])
-            self.live.note(context.slot, context.nonce, 2, cut)
+            self.live.note(context.slot, context.nonce, DECISIONS, cut)
 
     def hand_over(self, context: Context, decision: Decision, facts: Facts, now: float) -> None:
         """To call control; what it holds already is given back to it, with what to do next."""
@@ -208,16 +248,16 @@ class Relay:
             text = self.control.seal(self.word(context, decision, facts, now))
             KSR.hdr.append_to_reply(f"{handover.DECISION}: {text}\r\n")
             self.calls.end(context.slot, context.nonce, 302, Ended.FAILED, now)
-            if not context.sent:
-                KSR.tm.t_newtran()
             KSR.tm.t_reply(302, "Moved Temporarily")
             return
         self.live.count(Counter.HANDED_OVER)
         self.live.note(context.slot, context.nonce, handover.NOTE,
                        msgspec.json.encode(self.word(context, decision, facts, now)))
         context.controls = self.control.at_work(decision.tenant, now)
+        if context.inside and not context.sent:
+            tell_address()
         if context.media:  # it was anchored for telephones that did not answer
-            self.media.delete()
+            self.media.delete(context.uid)
             context.media = False
         if not self.next_control(context, now):
             self.live.count(Counter.NO_CONTROL)
@@ -235,24 +275,23 @@ class Relay:
 
     def next_control(self, context: Context, now: float) -> bool:
         """Send the call to the next process of call control; False when there is none left."""
-        if not context.controls:
-            return False
-        context.control = context.controls.pop(0)
-        context.by_ack = False
-        context.to_trunk = False
-        context.users = context.users + [0]
-        KSR.resetdsturi()
-        KSR.seturi(self.control.uri(context.control))
-        KSR.hdr.remove(handover.DECISION)
-        KSR.hdr.append(f"{handover.DECISION}: {context.slot:x}.{context.nonce:x}\r\n")
-        KSR.tm.t_set_fr(CONTROL_SETUP_MS, CONTROL_SILENCE_MS)
-        before = self.live.read_note(context.slot, 0)
-        setup = msgspec.json.decode(before) if before else {}
-        self.live.note(context.slot, context.nonce, 0, msgspec.json.encode(
-            setup | self.control.evidence(context.control)))
-        self.calls.ring(context, [], now)
-        self.send(context)
-        return True
+        while context.controls:
+            context.control = context.controls.pop(0)
+            context.to_trunk = False
+            context.users = context.users + [0]
+            KSR.resetdsturi()
+            KSR.seturi(self.control.uri(context.control))
+            KSR.hdr.remove(handover.DECISION)
+            KSR.hdr.append(f"{handover.DECISION}: {context.slot:x}.{context.nonce:x}\r\n")
+            KSR.tm.t_set_fr(CONTROL_SETUP_MS, CONTROL_SILENCE_MS)
+            before = self.live.read_note(context.slot, SETUP)
+            setup = msgspec.json.decode(before) if before else {}
+            self.live.note(context.slot, context.nonce, SETUP, msgspec.json.encode(
+                setup | self.control.evidence(context.control)))
+            self.calls.ring(context, [], now)
+            if self.send(context):
+                return True
+        return False
 
     def attempt(self, context: Context, decision: Decision, now: float) -> bool:
         """Ring what the decision names; False when nothing of it can be rung."""
@@ -280,9 +319,6 @@ class Relay:
         if not context.sent and not context.media:
             if KSR.isbflagset(FLAG_NAT_BRANCH):
                 context.media = has_sdp() and self.media.offer(context)
-            context.by_ack = not context.media and not context.owned and len(set(users)) == 1
-        else:
-            context.by_ack = False
         context.users = context.users + users
         if context.owned:
             context.devices = context.devices + [0] * (
@@ -291,12 +327,11 @@ class Relay:
         if context.inside and decision.display == Display.EXTENSION:
             # It is told by the caller's telephone, or by call control.
             context.shown = decision.shown_number.lstrip("+")
-            context.name = name_of(KSR.pv.get("$fn") or "")
+            context.name = name_of(wire.value("$fn"))
         self.calls.ring(context, sorted(set(users)), now)
         if context.inside or context.name:
             KSR.tm.t_on_branch("ksr_branch")
-        self.send(context)
-        return True
+        return self.send(context)
 
     def add_phones(self, targets: list[tuple[int, int, int]]) -> tuple[list[int], list[int]]:
         """Make branches of the devices' contacts; user and device behind each branch, in order."""
@@ -309,11 +344,15 @@ class Relay:
                 KSR.seturi(aor)
                 if KSR.registrar.lookup("location") < 0:
                     continue
+                if name := name_in(KSR.pv.gete("$du")):
+                    KSR.setuser(name)
                 users.append(user)
                 devices.append(device)
             elif KSR.registrar.lookup_to_dset("location", aor) < 0:
                 continue
             extra = int(KSR.pv.get("$branch(count)") or 0)
+            for index in range(count, extra):
+                name_branch(index)
             users += [user] * (extra - count)
             devices += [device] * (extra - count)
             count = extra
@@ -336,9 +375,15 @@ class Relay:
             context.users = context.users + [0]
             context.challenged = False
             self.calls.ring(context, [], now)
-            self.send(context)
-            return True
+            if self.send(context):
+                return True
+            self.trunk_silent(context.trunk, now)
         return False
+
+    def trunk_silent(self, trunk: int, now: float) -> None:
+        """Others are tried before it for a while."""
+        self.live.count(Counter.TRUNK_FAILED)
+        self.live.set_trunk_down(trunk, int(now) + TRUNK_PENALTY_S)
 
     def identity(self, context: Context, trunk: Mapping[str, Any]) -> tuple[Identity, str]:
         """Who is calling, for that trunk, and the called number in its format."""
@@ -348,41 +393,38 @@ class Relay:
                          diverters=context.diverters, called=context.number,
                          location=context.location), called
 
-    def send(self, context: Context) -> None:
-        """Relay; the transaction keeps the context."""
+    def send(self, context: Context) -> bool:
+        """Relay; the transaction keeps the context. False when it could be sent to nobody: then
+        nothing will be heard of it."""
         if not context.sent:
             KSR.rr.record_route()
-            KSR.rr.add_rr_param(mark_text(context))
+            KSR.rr.add_rr_param(self.calls.mark_text(
+                context.slot, context.nonce, context.media, wire.value("$ci"), wire.value("$ft")))
         self.watch(context)
         context.sent = True
         KSR.pv.sets(AVP_CONTEXT, encode_context(context).decode())
-        if KSR.tm.t_relay() < 0:
-            # Cancelled before it was sent, or nobody could be reached: no later step may come. (A
-            # failure step that does come finds the call ended.)
-            cancelled = KSR.tm.t_is_canceled() > 0
-            now = time.time()
-            if not self.calls.end(context.slot, context.nonce, 487 if cancelled else 503,
-                                  Ended.CANCELLED if cancelled else Ended.FAILED, now):
-                return
-            KSR.warn(f"call {context.uid}: could not be sent\n")
-            if context.media:
-                self.media.delete()
-            if cancelled:
+        if KSR.tm.t_relay() >= 0:
+            return True
+        if KSR.tm.t_is_canceled() > 0:
+            if self.calls.end(context.slot, context.nonce, 487, Ended.CANCELLED, time.time()):
+                if context.media:
+                    self.media.delete(context.uid)
                 KSR.tm.t_reply(487, "Request Terminated")
+            return True
+        KSR.warn(f"call {context.uid}: could not be sent\n")
+        return False
 
     def refuse(self, context: Context, code: int, reason: int, now: float,
                decision: Decision | None = None) -> None:
         """End the call with a code and say why."""
         text = reason_text(reason)
         if context.media:
-            self.media.delete()
+            self.media.delete(context.uid)
         if context.owned and decision is not None:
             word = self.word(context, decision, Facts(0, 0, "", "", int(now), 0), now)
             KSR.hdr.append_to_reply(f"{handover.DECISION}: {self.control.seal(word)}\r\n")
         self.calls.end(context.slot, context.nonce, code, Ended.REFUSED, now)
         self.live.count(Counter.REJECTED)
-        if not context.sent:
-            KSR.tm.t_newtran()  # so that a retransmission is no second call
         KSR.hdr.append_to_reply(f'Warning: 399 {self.domain} "{text}"\r\n')
         KSR.tm.t_reply(code, _phrase(code))
 
@@ -417,22 +459,32 @@ class Relay:
         if context is None:
             return
         if context.media and has_sdp() and code < 300:
-            self.media.answer()
-        if 200 <= code < 300:
-            if KSR.nathelper.nat_uac_test(128) > 0:  # it answers from elsewhere than it says
-                KSR.nathelper.set_contact_alias()
-            now = time.time()
-            index = int(KSR.pv.get("$T_branch_idx") or 0)
-            user = context.users[index] if 0 <= index < len(context.users) else 0
-            if context.owned:
-                device = context.devices[index] if index < len(context.devices) else 0
-                KSR.hdr.remove(ANSWERER)
-                KSR.hdr.append(f"{ANSWERER}: {user}.{device}\r\n")
-            if self.calls.answer(context, user, now, {
-                    "to": KSR.hdr.get("To")[:250], "contact": KSR.pv.gete("$ct")[:200],
-                    "trunk": context.trunk if context.to_trunk else 0,
-                    "media": context.media, "record": context.record}):
-                self.live.count(Counter.ANSWERED)
+            self.media.answer(context.uid)
+        if context.owned and not context.to_trunk:
+            tell_address()
+        if code >= 300 or code < 200 and not KSR.hdr.is_present("RSeq") > 0:
+            return
+        index = int(KSR.pv.get("$T_branch_idx") or 0)
+        user = context.users[index] if 0 <= index < len(context.users) else 0
+        if context.to_trunk:
+            party = self.parties.from_reply(Source.TRUNK, context.trunk)
+        elif context.control >= 0:
+            party = self.parties.from_reply(Source.CALL_CONTROL, 0)
+        else:
+            party = self.parties.from_reply(Source.DEVICE, user)
+        if code < 200:  # a reliable one: PRACK and UPDATE may come before the answer
+            self.calls.add_branch(context.slot, context.nonce, party)
+            return
+        if context.owned:
+            device = context.devices[index] if index < len(context.devices) else 0
+            KSR.hdr.remove(ANSWERER)
+            KSR.hdr.append(f"{ANSWERER}: {user}.{device}\r\n")
+        if self.calls.answer(context, user, time.time(), {
+                "trunk": context.trunk if context.to_trunk else 0,
+                "media": context.media, "record": context.record, "party": party}):
+            self.live.count(Counter.ANSWERED)
+        else:
+            self.calls.add_branch(context.slot, context.nonce, party)
 
     def failed(self) -> None:
         """All branches of an attempt have failed."""
@@ -443,7 +495,7 @@ class Relay:
         code = int(KSR.pv.get("$T_reply_code") or 0)
         if KSR.tm.t_is_canceled() > 0:
             if context.media:
-                self.media.delete()
+                self.media.delete(context.uid)
             self.calls.end(context.slot, context.nonce, 487, Ended.CANCELLED, now)
             return
         silent = KSR.tm.t_branch_timeout() > 0 and not KSR.tm.t_branch_replied() > 0
@@ -455,9 +507,10 @@ class Relay:
             if code in (401, 407) and self.authenticate(context):
                 return
             if code in TRUNK_FAULTS:
-                self.live.count(Counter.TRUNK_FAILED)
                 if silent:
-                    self.live.set_trunk_down(context.trunk, int(now) + TRUNK_PENALTY_S)
+                    self.trunk_silent(context.trunk, now)
+                else:
+                    self.live.count(Counter.TRUNK_FAILED)
                 if self.next_trunk(context, now):
                     return
             # Nobody's rules apply to a call that has left the exchange.
@@ -469,7 +522,7 @@ class Relay:
         called = ""
         if 300 <= code < 400:
             cause = Cause.REDIRECTED
-            called = user_of(KSR.pv.gete("$T_rpl($ct)"))
+            called = user_of(wire.value("$T_rpl($ct)"))
         facts = Facts(0, 0, called, "", int(now), 0, None, context.trail, cause)
         decision = self.kernel.decide(0, 0, called, "", int(now), 0, None,
                                       bytes.fromhex(context.trail), cause)
@@ -478,28 +531,27 @@ class Relay:
     def give_up(self, context: Context, code: int, now: float) -> None:
         """The far end's refusal is the caller's."""
         if context.media:
-            self.media.delete()
+            self.media.delete(context.uid)
         self.calls.end(context.slot, context.nonce, code, Ended.FAILED, now)
         KSR.tm.t_reply(code, _phrase(code))
 
     def authenticate(self, context: Context) -> bool:
         """Answer a carrier's challenge, once."""
         trunk = self.kernel.trunk(context.trunk)
-        header = KSR.pv.gete("$T_rpl($hdr(Proxy-Authenticate))") \
-            or KSR.pv.gete("$T_rpl($hdr(WWW-Authenticate))")
-        realm = _REALM.search(header)
-        if context.challenged or trunk is None or not trunk["username"] or realm is None:
+        header = wire.value("$T_rpl($hdr(Proxy-Authenticate))") \
+            or wire.value("$T_rpl($hdr(WWW-Authenticate))")
+        realm = digest.parse(header).get("realm", "")
+        if context.challenged or trunk is None or not trunk["username"] or not realm:
             return False
         context.challenged = True
-        KSR.pv.sets("$avp(ar)", realm[1])
+        KSR.pv.sets("$avp(ar)", realm)
         KSR.pv.sets("$avp(au)", trunk["username"])
         KSR.pv.sets("$avp(ap)", trunk["secret"])
         if KSR.uac.uac_auth() < 0:
             return False
         context.users = context.users + [0]
         KSR.tm.t_on_branch("ksr_branch")
-        self.send(context)
-        return True
+        return self.send(context)
 
     @staticmethod
     def context() -> Context | None:
@@ -519,3 +571,12 @@ PHRASES: Final = {
 
 def _phrase(code: int) -> str:
     return PHRASES.get(code, "Failed")
+
+
+def name_branch(index: int) -> None:
+    """A further telephone is called under its own name, too."""
+    name = name_in(KSR.pv.gete(f"$(branch(dst_uri)[{index}])"))
+    if name:
+        uri = f"$(branch(uri)[{index}])"
+        scheme, _, rest = KSR.pv.gete(uri).partition(":")
+        KSR.pv.sets(uri, f"{scheme}:{name}@{rest.rpartition('@')[2]}")

@@ -1,41 +1,48 @@
 """Who sends a request: a trunk by address or TLS name, or a device by digest. Nobody else."""
 
+import os
 import time
-from typing import NamedTuple
+import zlib
+from typing import Any, NamedTuple
 
 import KSR
 
-from kemi import digest
+from kemi import digest, wire
 from kemi.identity import user_of
 from kemi.names import Counter
 from routing_core import Kernel
 from routing_core.build import secret_text
 
 #: By the device's digest setting: both, md5, sha256 (rows.DIGESTS).
-ALLOWED = (tuple(digest.ALGORITHMS), ("MD5",), ("SHA-256",))
+ALLOWED = (tuple(digest.ALGORITHMS), ("MD5",), ("SHA-512-256", "SHA-256"))
+#: Credentials of several realms in one request.
+MAX_CREDENTIALS = 4
 
 
 class Caller(NamedTuple):
-    """An authenticated device."""
+    """An authenticated device. anywhere: its Contact may be at another host than it sends from."""
 
     device: int
     user: int
     username: str
+    anywhere: bool
 
 
 class Sources:
     """Answers from the snapshot; no database in the path."""
 
-    def __init__(self, kernel: Kernel, domain: str, key: bytes) -> None:
+    def __init__(self, kernel: Kernel, settings: dict[str, Any]) -> None:
         self.kernel = kernel
-        self.realm = domain
-        self.key = key
+        self.realm: str = settings["domain"]
+        self.key = bytes.fromhex(settings["key"])
+        self.md5_agents = tuple(settings["md5_agents"])
         self.stale = False
+        self.repeated = False
 
     def trunk(self) -> int:
         """The trunk that the message at hand came over, 0 when none."""
         if KSR.is_TLS():
-            name = KSR.pv.get("$tls_peer_subject_cn")
+            name = wire.value("$tls_peer_subject_cn")
             if name and KSR.pv.get("$tls_peer_verified") == 1:
                 return int(self.kernel.trunk_by_source(f"tls:{name}"))
         return int(self.kernel.trunk_by_source(f"ip:{KSR.pv.get('$si')}"))
@@ -45,47 +52,77 @@ class Sources:
 
         raw: the message in lower case, which says whether a header is worth asking for.
         """
-        if "\nprivacy:" in raw and "id" in (KSR.hdr.get("Privacy") or "").lower():
+        if "\nprivacy:" in raw and "id" in wire.header("Privacy").lower():
             return ""
-        asserted = None
+        asserted = ""
         if "\np-asserted-identity:" in raw:
-            asserted = KSR.hdr.get("P-Asserted-Identity")
+            asserted = wire.header("P-Asserted-Identity")
         elif "\nremote-party-id:" in raw:
-            asserted = KSR.hdr.get("Remote-Party-ID")
-        number = user_of(asserted) if asserted else KSR.pv.get("$fU") or ""
-        return "" if number == "anonymous" else str(number)[:32]
+            asserted = wire.header("Remote-Party-ID")
+        number = user_of(asserted) if asserted else wire.value("$fU")
+        return "" if number == "anonymous" else number[:32]
 
     def device(self, method: str) -> Caller | None:
-        """The device whose digest credentials the request carries, None when they are wrong."""
-        self.stale = False
-        header = KSR.hdr.get("Authorization" if method == "REGISTER" else "Proxy-Authorization")
-        fields = digest.parse(header or "")
+        """The device whose digest credentials the request carries, None when they are wrong; then
+        `repeated` says that this very message was let in before, and is to be left to that."""
+        self.stale = self.repeated = False
+        fields = self._credentials("Authorization" if method == "REGISTER"
+                                   else "Proxy-Authorization")
+        if not fields:
+            return None
         username = fields.get("username", "")
         known = self.kernel.device_by_username(username) if username else None
         # An unknown name costs the same work as a wrong password and gets the same answer.
-        password = secret_text(known[2] if known else bytes(16))
         outcome = digest.check(
-            fields, allowed=self.allowed(known), key=self.key, realm=self.realm,
-            password=password, method=method, now=int(time.time()), source=KSR.pv.get("$si"),
-        ) if fields else digest.WRONG
+            fields, allowed=ALLOWED[known[3] if known else 0], key=self.key, realm=self.realm,
+            password=secret_text(known[2] if known else bytes(16)), method=method,
+            uri=wire.value("$ou"), now=int(time.time()), source=KSR.pv.get("$si"),
+            use=self.kernel.live.use_once, fingerprint=self._fingerprint(),
+            lifetime_s=digest.CALL_NONCE_LIFETIME_S if method == "INVITE"
+            else digest.NONCE_LIFETIME_S)
         if outcome == digest.OK and known:
-            return Caller(known[0], known[1], username)
+            return Caller(known[0], known[1], username, known[4])
         self.stale = outcome == digest.STALE
-        if fields and outcome == digest.WRONG:
+        self.repeated = outcome == digest.REPEATED
+        if outcome == digest.WRONG:
             self.kernel.live.count(Counter.AUTH_FAILED)
         return None
 
+    def _credentials(self, name: str) -> dict[str, str]:
+        """Those for our realm; {} when there are none."""
+        for index in range(MAX_CREDENTIALS):
+            text = wire.header_at(name, index)
+            if not text:
+                break
+            fields = digest.parse(text)
+            if fields.get("realm") == self.realm:
+                return fields
+        return {}
+
     @staticmethod
-    def allowed(known: tuple[int, int, bytes, int] | None) -> tuple[str, ...]:
-        """The algorithms that a device may use; all of them for a name that is nobody's."""
-        return ALLOWED[known[3] if known else 0]
+    def _fingerprint() -> int:
+        """What makes the request at hand one: another that looks so has come twice."""
+        return zlib.crc32("|".join(wire.value(name) for name in (
+            "$ci", "$cs", "$ft", "$hdr(Via)")).encode())
 
     def challenge(self, code: int) -> None:
-        """401 or 407, with one challenge per algorithm that the device in From can do."""
+        """401 or 407, the same for every name, known or not; `repeated` gets no answer."""
+        if self.repeated:
+            self.kernel.live.count(Counter.REPEATED)
+            return
         name = "WWW-Authenticate" if code == 401 else "Proxy-Authenticate"
-        nonce = digest.new_nonce(self.key, int(time.time()), KSR.pv.get("$si"))
-        known = self.kernel.device_by_username(KSR.pv.get("$fU") or "")
-        for value in digest.challenges(self.realm, nonce, self.stale, self.allowed(known)):
+        nonce = digest.new_nonce(self.key, int(time.time()), KSR.pv.get("$si"),
+                                 int.from_bytes(os.urandom(8)))
+        for value in digest.challenges(self.realm, nonce, self.stale, self.offered()):
             KSR.hdr.append_to_reply(f"{name}: {value}\r\n")
         KSR.sl.sl_send_reply(code, "Unauthorized" if code == 401
                              else "Proxy Authentication Required")
+
+    def offered(self) -> tuple[str, ...]:
+        """The algorithms of a challenge. Old telephones fail at the sight of one that they do not
+        know: they are known by what they say of themselves, so that nobody learns which names
+        exist. Who says nothing is asked for the one that everybody knows first."""
+        agent = wire.header("User-Agent")
+        if not agent:
+            return digest.OFFERED[::-1]
+        return ("MD5",) if agent.startswith(self.md5_agents) else digest.OFFERED

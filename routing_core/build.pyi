@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Self
 
 _Row = tuple[Any, ...]
@@ -9,6 +9,7 @@ FIRST_YEAR: Final[int]
 LAST_YEAR: Final[int]
 CLASS_BITS: Final[dict[str, int]]
 
+def whole(table: str, rows: Iterable[_Row]) -> Iterator[_Row]: ...
 def secret_text(secret: bytes) -> str: ...
 def zone_changes(name: str) -> tuple[int, tuple[tuple[int, int], ...]]: ...
 def holidays_of(country: str) -> tuple[int, ...]: ...

@@ -26,8 +26,8 @@ from routing_core.codes cimport (
     ALWAYS, AUTO, VIP, BLOCKED,
 )
 from routing_core.layout cimport (
-    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_DIGEST_SHIFT, D_ENABLED, ForwardRec,
-    EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, GroupRec, H_CALLER, H_EXTENSION, H_NAME, H_NUMBER,
+    ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_ANYWHERE, D_DIGEST_SHIFT, D_ENABLED,
+    ForwardRec, EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, GroupRec, H_CALLER, H_EXTENSION, H_NAME, H_NUMBER,
     H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES, MemberRec, N_DIRECT, N_FULL,
     N_MOBILE, NameSlot, NumberRec, NumberSlot, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec,
     ServiceRec, TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP,
@@ -40,8 +40,10 @@ from routing_core.snapshot cimport scaled
 
 from routing_core.caller_names import shown_name
 from routing_core.errors import RowError
+from routing_core.numbers import NATIONAL_DIGITS
 from routing_core.rows import (
-    COUNTRIES, DEVICE_KINDS, DIGESTS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES, TRANSPORTS, ZONES,
+    COLUMNS, COUNTRIES, DEVICE_KINDS, DIGESTS, DIVERSIONS, FORMATS, IDENTITIES, LANGUAGES,
+    TRANSPORTS, ZONES,
 )
 
 cdef dict DISPLAYS = {None: INHERIT, "main": MAIN, "direct": DIRECT, "mobile": OWN_MOBILE,
@@ -203,6 +205,16 @@ def secret_text(secret: bytes) -> str:
     return base64.b32encode(secret).decode("ascii").rstrip("=").lower()
 
 
+def whole(str table, rows):
+    """The rows, each of which has all of its columns; RowError."""
+    cdef Py_ssize_t columns = len(COLUMNS[table])
+    cdef tuple row
+    for row in rows:
+        if len(row) != columns:
+            raise RowError(table, "columns", f"{len(row)} instead of {columns}")
+        yield row
+
+
 cdef int fill_device(DeviceRec *r, tuple row) except -1:
     cdef Py_ssize_t size = 0
     cdef const char *name = PyUnicode_AsUTF8AndSize(row[3], &size)
@@ -210,7 +222,8 @@ cdef int fill_device(DeviceRec *r, tuple row) except -1:
     r.user = row[1]
     r.area = row[5] or 0
     r.display = choice_of("device", "display", DISPLAYS, row[6])
-    r.flags = (D_ENABLED if row[7] else 0) | (DIGESTS.index(row[8]) << D_DIGEST_SHIFT)
+    r.flags = ((D_ENABLED if row[7] else 0) | (D_ANYWHERE if row[9] == "anywhere" else 0)
+               | (DIGESTS.index(row[8]) << D_DIGEST_SHIFT))
     read_base32(row[4], r.secret)
     return 0
 
@@ -493,6 +506,7 @@ cdef class BaseBuilder:
         cdef TenantRec *tenant
         cdef ScheduleRec *schedule
         cdef uint64_t index
+        rows = whole(table, rows)
         if table == "user":
             for row in rows:
                 fill_user(<UserRec *>users.at(row[0]), row)
@@ -648,6 +662,9 @@ cdef class BaseBuilder:
             plan = <PlanRec *>plans.append()
             plan.present = 1
             plan.country_code = data["country_code"]
+            if plan.country_code not in NATIONAL_DIGITS:
+                raise RowError("plan", "country_code", f"what +{plan.country_code} leaves out of "
+                               "its numbers is not known: routing_core/numbers.pyx")
             for i, text in enumerate(data["emergency"]):
                 plan.emergency[i] = <uint64_t>int(text) | SHORT()
                 plan.n_emergency = i + 1

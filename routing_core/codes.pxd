@@ -183,3 +183,14 @@ cpdef enum Skip:
     NO_DEVICE = 4
     DISABLED = 5
     OVER_LIMIT = 6
+
+cpdef enum Use:
+    # What Live.use_once() answers.
+    FRESH = 0        # it had not been used with so high a count
+    SAME = 1         # the message that used it has come once more
+    SPENT = 2        # it was used, or may have been
+
+cpdef enum Beat:
+    # Processes whose heart beats in the live state; call control's has places of its own.
+    BEAT_API = 0
+    BEAT_KEYS = 1

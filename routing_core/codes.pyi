@@ -175,3 +175,12 @@ class Skip(IntEnum):
     NO_DEVICE = 4
     DISABLED = 5
     OVER_LIMIT = 6
+
+class Use(IntEnum):
+    FRESH = 0
+    SAME = 1
+    SPENT = 2
+
+class Beat(IntEnum):
+    BEAT_API = 0
+    BEAT_KEYS = 1

@@ -17,6 +17,8 @@ FRESH_S: Final = 60
 #: Of the signature: 128 bits.
 SIGNATURE_BYTES: Final = 16
 MAX_HEADER: Final = 4000
+#: Hexadecimal digits.
+MAX_SLOT, MAX_NONCE = 6, 16
 _MASK: Final = (1 << 64) - 1
 
 #: The note of a slot that holds it until the call is answered.
@@ -82,13 +84,23 @@ def seal(word: Handover | Order, key: bytes) -> str:
 
 def unseal(kind: type[Word], text: str, key: bytes, now_s: float) -> Word | None:
     """What the other side has signed, or None."""
+    if len(text) > MAX_HEADER:
+        return None
     signature, _, body = text.strip().partition(" ")
     raw = body.encode(errors="replace")
-    if len(raw) > MAX_HEADER or not hmac.compare_digest(
+    if not hmac.compare_digest(
             signature.encode("ascii", "replace"), _signature(raw, kind, key).encode()):
         return None
-    word = msgspec.json.decode(raw, type=kind)
+    try:
+        word = msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError:
+        return None
     return word if abs(now_s - word.at) <= FRESH_S else None
+
+
+def identity(text: str) -> int:
+    """64 bits by which a sealed word is known when it comes again: of its signature."""
+    return int(text.strip()[:16], 16) or 1
 
 
 def preferred(tenant: int, processes: list[int]) -> list[int]:
@@ -106,6 +118,8 @@ def _mix(value: int) -> int:
 def named(text: str) -> tuple[int, int] | None:
     """(slot, nonce) that a header names, None when it does not."""
     slot, _, nonce = text.strip().partition(".")
+    if len(slot) > MAX_SLOT or len(nonce) > MAX_NONCE:
+        return None
     try:
         return int(slot, 16), int(nonce, 16)
     except ValueError:

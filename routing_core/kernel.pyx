@@ -34,7 +34,7 @@ from routing_core.layout cimport (
     T_FORWARD, T_MEMBER, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS, U_RECORD,
     make_target, mix, vx_load,
 )
-from routing_core.numbers cimport DIALLED_BAD, Dialled, read_dialled
+from routing_core.numbers cimport DIALLED_BAD, Dialled, is_emergency, read_dialled, settled
 from routing_core.world cimport SEEN_LINE, SEEN_LOGIN
 from routing_core.outbound cimport Outbound, SIP_CODES
 
@@ -406,9 +406,23 @@ cdef class Kernel(Outbound):
 
     cdef uint64_t to_number(self, Decision d, uint64_t number):
         cdef NumberRec row
+        cdef const TenantRec *tenant
+        cdef const PlanRec *plan
         cdef int32_t by = 0
-        cdef bint open_now
-        if number & SHORT() or not self.snapshot.number(number, &row):
+        cdef bint open_now, ours = not number & SHORT() and self.snapshot.number(number, &row)
+        if not ours and not number & SHORT():
+            # A target may have been stored as somebody wrote it: it is read as if it were dialled.
+            tenant = self.snapshot.tenant(self.t.tenant)
+            if tenant == NULL:
+                self.reject(d, WRONG_TENANT, 0)
+                return 0
+            plan = self.snapshot.plan(tenant.country)
+            number = settled(number, plan)
+            if number == 0 or is_emergency(number, plan):
+                self.reject(d, BAD_NUMBER, 0)
+                return 0
+            ours = not number & SHORT() and self.snapshot.number(number, &row)
+        if not ours:
             return self.outbound(d, number)
         if row.tenant != self.t.tenant:
             # Another company on this exchange: leaves this one as if over a trunk.

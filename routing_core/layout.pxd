@@ -113,6 +113,7 @@ cdef packed struct DeviceRec:
 
 cdef enum:
     D_ENABLED = 1
+    D_ANYWHERE = 2           # its contact may be at another host than it registers from
     D_DIGEST_SHIFT = 4       # index into rows.DIGESTS
 
 cdef packed struct NumberSlot:

@@ -1,16 +1,25 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
-    LIVE_LAYOUT = 3
+    LIVE_LAYOUT = 4
     LIVE_HEADER = 4096
     LINES = 4                # call slots a user's line state is derived from
     MAX_RINGING = 30
     COUNTERS = 64
-    NOTES = 3                # setup, answer, decisions
-    NOTE_BYTES = 1024
+    NOTES = 4                # setup, answer, decisions, branches
+    NOTE_BYTES = 2048
+    SIDES = 2                # caller, called
     MAX_MEDIA_NODES = 16
     MAX_CONTROLS = 16
     CONTROL_SILENCE_MS = 2000    # a call control process not seen for so long gets no new calls
+    BEATS = 16               # processes whose heart beats here: a Beat of codes.pxd
+    MAX_WORKERS = 128        # processes of the edge
+    CONNECTIONS = 16384      # whose TCP connections are known; a power of two
+    ONCE_WAYS = 2            # entries of a bucket of what was used
+
+cdef packed struct Worker:
+    uint64_t pid             # 0 = free
+    uint64_t since_ms        # it works on a message since then; 0 = it waits for one
 
 cdef packed struct LiveHeader:
     char magic[8]
@@ -28,6 +37,26 @@ cdef packed struct LiveHeader:
     uint64_t counters[64]
     uint64_t control_born[16]    # of each call control process: when it began; 0 = never
     uint64_t control_beat[16]    # when it was last seen at work; both Unix milliseconds
+    uint64_t once_buckets    # of what was used once; a power of two
+    uint64_t beats[16]       # when each process was last seen at work, Unix milliseconds
+    Worker workers[128]
+
+cdef packed struct Connection:
+    uint32_t id
+    uint32_t tenant          # 0 = nobody's
+
+cdef packed struct Used:
+    uint64_t id              # of a nonce or an order; 0 = free
+    uint32_t issued          # Unix seconds
+    uint32_t count           # the highest it was used with
+    uint32_t print           # of the message that used it so
+    uint32_t spare
+
+cdef packed struct UsedBucket:  # one cache line
+    uint32_t lock
+    uint32_t floor           # what was issued until then and is not here may have been used
+    Used ways[2]
+    uint64_t spare
 
 cdef packed struct SlotHead:  # one cache line
     uint32_t state           # SlotState, changed by compare-and-swap only
@@ -48,9 +77,11 @@ cdef packed struct SlotBody:
     uint32_t n_ringing
     uint32_t rang[30]        # everybody who rang during the call
     uint32_t n_rang
-    uint32_t note_size[3]
-    uint32_t spare[2]
-    char note[3][1024]
+    uint32_t note_size[4]
+    uint32_t version         # of the notes: odd while one is being written
+    uint32_t cseq[2]         # the last of each side's requests
+    uint32_t spare
+    char note[4][2048]
 
 cdef class Live:
     cdef object buffer
@@ -63,6 +94,8 @@ cdef class Live:
     cdef uint64_t *owners        # by tenant: born_ms << 8 | index + 1 of a process, 0 = nobody
     cdef SlotHead *heads
     cdef SlotBody *bodies
+    cdef UsedBucket *once
+    cdef Connection *connections
 
     cdef uint64_t born(self, int index, uint64_t now_ms, uint64_t silence_ms) noexcept nogil
     cdef int owner_in(self, uint64_t word, uint64_t now_ms) noexcept nogil
@@ -70,6 +103,8 @@ cdef class Live:
     cdef int line(self, uint32_t user, int64_t now) noexcept nogil
     cdef bint logged_in(self, uint32_t member) noexcept nogil
     cdef bint trunk_up(self, uint32_t trunk, int64_t now) noexcept nogil
+    cdef void write_note(self, SlotBody *body, int which, const char *text,
+                         uint32_t size) noexcept nogil
     cdef SlotHead *held(self, uint64_t slot, uint64_t nonce) noexcept nogil
     cdef bint take(self, uint64_t slot, uint64_t nonce, int64_t now_ms, uint32_t lease_until,
                    uint32_t tenant, uint32_t caller) noexcept nogil

@@ -19,7 +19,8 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from routing_core.layout cimport vx_add, vx_cas, vx_cas32, vx_load, vx_load32, vx_store, vx_store32
 from routing_core.codes cimport (
-    ANSWERED, ANSWERING, CLAIMED, ENDED, ENDING, FREE, IDLE, IN_CALL, RINGING, SETUP,
+    ANSWERED, ANSWERING, CLAIMED, ENDED, ENDING, FREE, FRESH, IDLE, IN_CALL, RINGING, SAME, SETUP,
+    SPENT,
 )
 from routing_core.errors import LiveStateError
 
@@ -30,13 +31,16 @@ cdef enum:
     CLAIM_PROBES = 4096      # slots looked at before a claim gives up
     LOST = 6                 # an Ended of kemi/names.py
     ANSWER_SPINS = 10000     # looks at an answer under way before it is taken for dead
+    NOTE_SPINS = 10000       # likewise, at a note that is being written
 
 
-def live_size(users: int, members: int, trunks: int, slots: int, tenants: int = 0) -> int:
-    """Bytes of a live file for ids below users, members, trunks and tenants, and for that many
-    calls."""
+def live_size(users: int, members: int, trunks: int, slots: int, tenants: int = 0,
+              once_buckets: int = 1024) -> int:
+    """Bytes of a live file for ids below users, members, trunks and tenants, for that many calls,
+    and for twice as many nonces as it has once_buckets."""
     return (LIVE_HEADER + users * 8 * (1 + LINES) + padded(members) + (trunks + tenants) * 8
-            + slots * (sizeof(SlotHead) + sizeof(SlotBody)))
+            + slots * (sizeof(SlotHead) + sizeof(SlotBody)) + once_buckets * sizeof(UsedBucket)
+            + CONNECTIONS * sizeof(Connection))
 
 
 def padded(size):
@@ -44,8 +48,8 @@ def padded(size):
 
 
 def format_live(buffer, users: int, members: int, trunks: int, slots: int,
-                reserved_slots: int, tenants: int = 0) -> None:
-    """Write the header of a new, zero-filled live file."""
+                reserved_slots: int, tenants: int = 0, once_buckets: int = 1024) -> None:
+    """Write the header of a new, zero-filled live file. once_buckets: a power of two."""
     cdef Py_buffer view
     PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
     cdef LiveHeader *header = <LiveHeader *>view.buf
@@ -56,6 +60,7 @@ def format_live(buffer, users: int, members: int, trunks: int, slots: int,
     header.slots = slots
     header.reserved_slots = min(reserved_slots, slots - 1)
     header.tenants = tenants
+    header.once_buckets = once_buckets
     header.file_size = view.len
     memcpy(header.magic, LIVE_MAGIC, 8)
     PyBuffer_Release(&view)
@@ -83,8 +88,11 @@ cdef class Live:
             raise LiveStateError("not a live file of this layout")
         if header.slots == 0 or header.reserved_slots >= header.slots:
             raise LiveStateError("no call slot is left for ordinary calls")
+        if header.once_buckets == 0 or header.once_buckets & (header.once_buckets - 1):
+            raise LiveStateError(f"{header.once_buckets} buckets are not a power of two")
         if header.file_size != <uint64_t>size or live_size(
-                header.users, header.members, header.trunks, header.slots, header.tenants) != size:
+                header.users, header.members, header.trunks, header.slots, header.tenants,
+                header.once_buckets) != size:
             raise LiveStateError(f"{size} bytes do not match the header")
         self.buffer = buffer
         self.header = header
@@ -95,6 +103,8 @@ cdef class Live:
         self.owners = self.trunk_down + header.trunks
         self.heads = <SlotHead *>(self.owners + header.tenants)
         self.bodies = <SlotBody *>(self.heads + header.slots)
+        self.once = <UsedBucket *>(self.bodies + header.slots)
+        self.connections = <Connection *>(self.once + header.once_buckets)
 
     # -- what the kernel reads ----------------------------------------------------------------
 
@@ -251,6 +261,98 @@ cdef class Live:
     def counter(self, int counter):
         return vx_load(&self.header.counters[counter]) if 0 <= counter < COUNTERS else 0
 
+    # -- signs of life ------------------------------------------------------------------------
+
+    def beat(self, int which, uint64_t now_ms):
+        """Process `which` (a Beat) is at work."""
+        if not 0 <= which < BEATS:
+            raise IndexError(f"no place for a beat {which}")
+        vx_store(&self.header.beats[which], now_ms)
+
+    def beaten_ms(self, int which):
+        """When process `which` (a Beat) was last seen at work, Unix milliseconds; 0 = never."""
+        return vx_load(&self.header.beats[which]) if 0 <= which < BEATS else 0
+
+    def enter_worker(self, uint64_t pid):
+        """A place for a worker of the edge, -1 when all are taken (repair() frees them)."""
+        cdef int i
+        for i in range(MAX_WORKERS):
+            if vx_load(&self.header.workers[i].pid) == 0 \
+                    and vx_cas(&self.header.workers[i].pid, 0, pid):
+                vx_store(&self.header.workers[i].since_ms, 0)
+                return i
+        return -1
+
+    def set_busy(self, int worker, uint64_t since_ms):
+        """That worker works on a message since then (Unix milliseconds); 0: on none."""
+        if 0 <= worker < MAX_WORKERS:
+            vx_store(&self.header.workers[worker].since_ms, since_ms)
+
+    def workers(self):
+        """[(pid, Unix milliseconds since which it works on one message, 0 = on none)]"""
+        return [(vx_load(&self.header.workers[i].pid), vx_load(&self.header.workers[i].since_ms))
+                for i in range(MAX_WORKERS) if vx_load(&self.header.workers[i].pid)]
+
+    def know_connection(self, uint32_t id, uint32_t tenant):
+        """The TCP connection with Kamailio's number `id` is a tenant's."""
+        cdef Connection *place = &self.connections[id & (CONNECTIONS - 1)]
+        place.tenant = 0
+        vx_store32(&place.id, id)
+        vx_store32(&place.tenant, tenant)
+
+    def connection(self, uint32_t id):
+        """Whose that connection is, 0 = nobody has shown who it is."""
+        cdef Connection *place = &self.connections[id & (CONNECTIONS - 1)]
+        return vx_load32(&place.tenant) if vx_load32(&place.id) == id else 0
+
+    # -- what is used once --------------------------------------------------------------------
+
+    def use_once(self, uint64_t id, uint32_t issued, uint32_t count, uint32_t fingerprint,
+                 uint32_t now, uint32_t lifetime):
+        """Note that a nonce or an order was used: 0 = for the first time with so high a count,
+        1 = with the same count by the same message (it came twice), 2 = spent, or perhaps spent.
+
+        id: 64 bits that nobody else has, not 0; issued, now: Unix seconds; count: rises with each
+        use (RFC 7616 section 3.4, nc); lifetime: seconds, after which the caller does not ask.
+        The table is bounded: what is pushed out of it early leaves a time behind, and what was
+        issued until then and is not known counts as spent.
+        """
+        cdef UsedBucket *bucket = &self.once[id & (self.header.once_buckets - 1)]
+        cdef Used *way
+        cdef Used *oldest = NULL
+        cdef int i, result = -1
+        cdef uint32_t _spin
+        for _spin in range(NOTE_SPINS):
+            if vx_load32(&bucket.lock) == 0 and vx_cas32(&bucket.lock, 0, 1):
+                break
+        else:
+            return SPENT                     # its holder is dead; repair() opens it
+        for i in range(ONCE_WAYS):
+            way = &bucket.ways[i]
+            if way.id == id:
+                if count > way.count:
+                    way.count = count
+                    way.print = fingerprint
+                    result = FRESH
+                else:
+                    result = SAME if count == way.count and way.print == fingerprint else SPENT
+                break
+            if oldest == NULL or way.id == 0 or (oldest.id and way.issued < oldest.issued):
+                oldest = way
+        if result < 0:
+            if issued <= bucket.floor:
+                result = SPENT
+            else:
+                if oldest.id and oldest.issued + lifetime >= now:
+                    bucket.floor = max(bucket.floor, oldest.issued)
+                oldest.id = id
+                oldest.issued = issued
+                oldest.count = count
+                oldest.print = fingerprint
+                result = FRESH
+        vx_store32(&bucket.lock, 0)
+        return result
+
     # -- calls --------------------------------------------------------------------------------
 
     cdef SlotHead *held(self, uint64_t slot, uint64_t nonce) noexcept nogil:
@@ -297,7 +399,9 @@ cdef class Live:
         head.reason = 0
         body.n_ringing = 0
         body.n_rang = 0
+        body.version = 0
         memset(body.note_size, 0, sizeof(body.note_size))
+        memset(body.cseq, 0, sizeof(body.cseq))
         vx_store32(&head.state, SETUP)
         if caller:
             self.name_line(caller, slot, nonce, now_ms // 1000, True)
@@ -367,36 +471,65 @@ cdef class Live:
             self.name_line(user, slot, nonce, now_ms // 1000, False)
         return True
 
-    def ringing_alone(self, uint64_t slot, uint64_t nonce):
-        """The user who rings, when it is one and the call is being set up; else 0."""
-        cdef SlotHead *head = self.held(slot, nonce)
-        if head == NULL or vx_load32(&head.state) != SETUP:
-            return 0
-        cdef SlotBody *body = &self.bodies[slot]
-        return body.ringing[0] if body.n_ringing == 1 else 0
-
     def note(self, uint64_t slot, uint64_t nonce, int which, bytes text):
-        """Keep text (at most 1 024 bytes) with the call; which: 0 setup, 1 answer, 2 decisions.
+        """Keep text (at most 2 048 bytes) with the call; which: 0 setup, 1 answer, 2 decisions,
+        3 branches.
 
         False, and nothing kept, when it does not fit or the call is over.
         """
         cdef SlotHead *head = self.held(slot, nonce)
-        cdef SlotBody *body
         if head == NULL or len(text) > NOTE_BYTES or not 0 <= which < NOTES:
             return False
         if vx_load32(&head.state) >= ENDED:
             return False
-        body = &self.bodies[slot]
-        memcpy(body.note[which], <const char *>text, len(text))
-        vx_store32(&body.note_size[which], len(text))
+        self.write_note(&self.bodies[slot], which, text, len(text))
         return True
 
+    cdef void write_note(self, SlotBody *body, int which, const char *text,
+                         uint32_t size) noexcept nogil:
+        # A writer that was killed leaves an odd version: after a while nobody waits for it.
+        cdef uint32_t version = 0, _spin
+        for _spin in range(NOTE_SPINS):
+            version = vx_load32(&body.version)
+            if not version & 1 and vx_cas32(&body.version, version, version + 1):
+                break
+        memcpy(body.note[which], text, size)
+        body.note_size[which] = size
+        vx_store32(&body.version, (version | 1) + 1)
+
     def read_note(self, uint64_t slot, int which):
+        """A note, whole as it was written; b"" when there is none."""
+        cdef SlotBody *body
+        cdef uint32_t version, _spin
+        cdef bytes text = b""
         if slot >= self.header.slots or not 0 <= which < NOTES:
-            return b""
-        cdef SlotBody *body = &self.bodies[slot]
+            return text
+        body = &self.bodies[slot]
+        for _spin in range(NOTE_SPINS):
+            version = vx_load32(&body.version)
+            if version & 1:
+                continue
+            text = PyBytes_FromStringAndSize(
+                body.note[which], min(body.note_size[which], <uint32_t>NOTE_BYTES))
+            if vx_load32(&body.version) == version:
+                return text
         return PyBytes_FromStringAndSize(
             body.note[which], min(body.note_size[which], <uint32_t>NOTE_BYTES))
+
+    def advance(self, uint64_t slot, uint64_t nonce, int side, uint32_t cseq):
+        """A request with that CSeq came from a side (0 caller, 1 called) of the call: 1 = it is
+        later than all before, 0 = the last one once more, -1 = an earlier one, or no such call."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        cdef uint32_t last
+        if head == NULL or not 0 <= side < SIDES:
+            return -1
+        cdef uint32_t *place = &self.bodies[slot].cseq[side]
+        while True:
+            last = vx_load32(place)
+            if cseq <= last:
+                return 0 if cseq == last else -1
+            if vx_cas32(place, last, cseq):
+                return 1
 
     def answer(self, uint64_t slot, uint64_t nonce, uint32_t answerer, int64_t now_ms,
                uint32_t lease_until, bytes text=b""):
@@ -410,8 +543,7 @@ cdef class Live:
         head.code = 200
         head.lease_until = lease_until
         if len(text) <= NOTE_BYTES:
-            memcpy(body.note[1], <const char *>text, len(text))
-            body.note_size[1] = len(text)
+            self.write_note(body, 1, text, len(text))
         body.n_ringing = 0
         vx_cas32(&head.state, ANSWERING, ANSWERED)   # fails when it was ended meanwhile
         if answerer:
@@ -506,8 +638,15 @@ cdef class Live:
         cdef uint64_t slot
         cdef SlotHead *head
         repaired = []
+        memset(self.header.workers, 0, sizeof(self.header.workers))
+        memset(self.connections, 0, CONNECTIONS * sizeof(Connection))
+        for slot in range(self.header.once_buckets):
+            if self.once[slot].lock:
+                vx_store32(&self.once[slot].lock, 0)
         for slot in range(self.header.slots):
             head = &self.heads[slot]
+            if head.state != FREE and self.bodies[slot].version & 1:
+                vx_store32(&self.bodies[slot].version, self.bodies[slot].version + 1)
             if head.state == CLAIMED:
                 head.nonce = 0
                 vx_store32(&head.state, FREE)

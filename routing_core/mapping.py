@@ -34,6 +34,8 @@ LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS = 2 << 20, 1 << 20, 1 << 14
 LIVE_SLOTS, LIVE_RESERVED_SLOTS = 1 << 15, 1 << 10
 #: A tenant with an id at or above it has no owner among the processes of call control.
 LIVE_TENANTS = 1 << 18
+#: For twice as many nonces in use at once; 4 MiB.
+LIVE_ONCE_BUCKETS = 1 << 16
 KEPT_GENERATIONS = 2
 #: Memory without a disk behind it. On a disk's file system every page of the live state would be
 #: written back and made read-only every few seconds, and the next write to it cost a fault.
@@ -67,11 +69,24 @@ def open_live(state: Path) -> Live:
     path = state / "live"
     if not path.exists():
         path = _live_path(state)
-        size = live_size(LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_TENANTS)
+        size = live_size(LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_TENANTS,
+                         LIVE_ONCE_BUCKETS)
         _new_file(path, size, lambda buffer: format_live(
             buffer, LIVE_USERS, LIVE_MEMBERS, LIVE_TRUNKS, LIVE_SLOTS, LIVE_RESERVED_SLOTS,
-            LIVE_TENANTS))
+            LIVE_TENANTS, LIVE_ONCE_BUCKETS))
     return Live(_map(path, writable=True))
+
+
+def renew_live(state: Path) -> bool:
+    """Replace a live file that this version cannot read by an empty one; whether there was one.
+    Only while nothing of the directory runs."""
+    try:
+        open_live(state)
+    except (LiveStateError, ForeignSnapshot):
+        (state / "live").unlink(missing_ok=True)
+        open_live(state)  # which replaces what the link led to
+        return True
+    return False
 
 
 def _live_path(state: Path) -> Path:

@@ -17,6 +17,8 @@ cdef packed struct Dialled:
 
 cdef int read_dialled(const char *text, Py_ssize_t size, const PlanRec *plan,
                       Dialled *out) noexcept nogil
+cdef uint64_t settled(uint64_t digits, const PlanRec *plan) noexcept nogil
+cdef bint is_emergency(uint64_t number, const PlanRec *plan) noexcept nogil
 cdef uint64_t read_e164(const char *text, Py_ssize_t size) noexcept nogil
 cdef uint32_t digits_of(uint64_t number) noexcept nogil
 cdef uint64_t aligned(uint64_t number) noexcept nogil

@@ -1,10 +1,12 @@
 """Numbers as people dial them, and as E.164 integers.
 
 What a country's people dial is data (PlanRec): its code, its international prefixes, emergency and
-special numbers, and number classes as ranges. Sources: ITU-T E.164, RFC 3966 (visual separators),
-the Swedish and Finnish numbering plans.
+special numbers, and number classes as ranges. What is left out of its numbers, and how long they
+are, is NATIONAL_DIGITS. Sources: ITU-T E.164, RFC 3966 (visual separators), the Swedish and Finnish
+numbering plans.
 """
 
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport uint32_t, uint64_t
 
 from routing_core.layout cimport ClassRec, PlanRec, SHORT
@@ -17,6 +19,40 @@ cdef enum:
     MAX_E164 = 15
     MIN_E164 = 6
     MAX_EXTENSION = 6
+    MAX_KNOWN = 8            # countries whose plans are known
+    BARE_SHORT = 5           # digits of a short number behind a country code: 10..., 11..., 16...
+    LONG_SHORT = 6           # and 11....
+    NORTH_AMERICAN = 11      # digits of every number of country code 1
+
+cdef struct Known:
+    uint64_t code
+    uint32_t width           # digits of the code
+    uint32_t least           # digits behind it
+    uint32_t most
+
+#: {country code: the fewest and the most digits behind it}, of the countries whose plans are known.
+#: In all of them the trunk prefix is 0 and no national number begins with it, so that a 0 behind
+#: the code is left out; a country of which that is not so does not belong here.
+NATIONAL_DIGITS = {46: (6, 13), 358: (5, 12)}
+
+cdef Known known[MAX_KNOWN]
+cdef int n_known = 0
+cdef uint64_t POWERS[20]     # of ten
+
+
+cdef void fill_tables() except *:
+    global n_known
+    cdef int i
+    assert len(NATIONAL_DIGITS) <= MAX_KNOWN
+    POWERS[0] = 1
+    for i in range(1, 20):
+        POWERS[i] = POWERS[i - 1] * 10
+    for code, (least, most) in NATIONAL_DIGITS.items():
+        known[n_known] = Known(code, len(str(code)), least, most)
+        n_known += 1
+
+
+fill_tables()
 
 
 cdef uint64_t aligned(uint64_t number) noexcept nogil:
@@ -71,6 +107,82 @@ cdef uint64_t read_e164(const char *text, Py_ssize_t size) noexcept nogil:
     return value if digits >= MIN_E164 else 0
 
 
+cdef uint64_t emergency_of(uint64_t digits, const PlanRec *plan) noexcept nogil:
+    cdef uint32_t i
+    for i in range(plan.n_emergency):
+        if plan.emergency[i] ^ SHORT() == digits:
+            return plan.emergency[i]
+    return 0
+
+
+cdef uint64_t special_of(uint64_t digits, const PlanRec *plan) noexcept nogil:
+    cdef uint32_t i
+    for i in range(plan.n_special):
+        if plan.special[i] ^ SHORT() == digits:
+            return plan.special[i]
+    return 0
+
+
+cdef bint is_emergency(uint64_t number, const PlanRec *plan) noexcept nogil:
+    """Whether a number as it was read is one of the plan's emergency numbers."""
+    return (number & SHORT()) != 0 and emergency_of(number ^ SHORT(), plan) != 0
+
+
+cdef uint64_t settled(uint64_t digits, const PlanRec *plan) noexcept nogil:
+    """The one number that is looked up, classed and sent for these digits, which begin with a
+    country code; 0 when there is no such number.
+
+    A trunk prefix behind the code is left out. What is then a short number of the plan's country is
+    that short number (plan NULL: of none). docs/routing.md, "As E.164".
+    """
+    cdef uint32_t n = digits_of(digits), i
+    cdef uint64_t unit, rest, short
+    for i in range(<uint32_t>n_known):
+        if n <= known[i].width:
+            continue
+        unit = POWERS[n - known[i].width]
+        if digits // unit != known[i].code:
+            continue
+        rest = digits % unit
+        n -= known[i].width
+        if rest < POWERS[n - 1]:             # it begins with 0
+            n -= 1
+            if n == 0 or rest < POWERS[n - 1]:
+                return 0
+        if plan != NULL and plan.country_code == known[i].code:
+            short = emergency_of(rest, plan)
+            if short == 0:
+                short = special_of(rest, plan)
+            if short:
+                return short
+        if n < known[i].least or n > known[i].most or looks_short(rest, n):
+            return 0
+        return known[i].code * POWERS[n] + rest
+    if n < MIN_E164 or n > MAX_E164:
+        return 0
+    if digits // POWERS[n - 1] == 1 and (n != NORTH_AMERICAN or digits // POWERS[n - 2] < 12):
+        return 0                 # +118118 would leave as 118118 where a trunk wants no plus
+    return digits
+
+
+cdef bint looks_short(uint64_t rest, uint32_t n) noexcept nogil:
+    # A short number of a country, listed or not, that somebody wrote behind the country's code.
+    cdef uint64_t begins
+    if n != BARE_SHORT and n != LONG_SHORT:
+        return False
+    begins = rest // POWERS[n - 2]
+    return begins == 11 or (n == BARE_SHORT and (begins == 10 or begins == 16))
+
+
+def routed(str text not None):
+    """"+46..." as the kernel reads it, whoever dials it; "" when there is no such number."""
+    cdef Py_ssize_t size = 0
+    cdef const char *c = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef uint64_t digits = read_e164(c, size) if size and c[0] == c"+" else 0
+    digits = settled(digits, NULL)
+    return f"+{digits}" if digits else ""
+
+
 cdef int prefix_code(const char *text, int size, int *used) noexcept nogil:
     # Number display for one call (N3). #31# is the GSM code for hiding (3GPP TS 22.030); the
     # others are ours: *51* main, *52* direct, *53* mobile, *54* support number.
@@ -97,7 +209,8 @@ cdef int read_dialled(const char *text, Py_ssize_t size, const PlanRec *plan,
     """What somebody in the plan's country means by text; out.kind is DIALLED_*.
 
     Accepts +46..., 00 46..., national 0..., plain digits, visual separators, and a number display
-    code in front. Anything else (letters, too long, empty) is DIALLED_BAD.
+    code in front. Anything else (letters, no possible number, empty) is DIALLED_BAD. However a
+    number is written, out.number is the same.
     """
     cdef char digits[MAX_DIALLED]
     cdef char raw[MAX_DIALLED]
@@ -133,18 +246,17 @@ cdef int read_dialled(const char *text, Py_ssize_t size, const PlanRec *plan,
     if n == 0 or n > 19:
         return DIALLED_BAD
     if not plus:
-        for i in range(<int>plan.n_emergency):
-            if (plan.emergency[i] ^ SHORT()) == value and digits[0] != c"0":
+        if digits[0] != c"0":
+            out.number = emergency_of(value, plan)
+            if out.number:
                 out.kind = DIALLED_SHORT
                 out.emergency = True
-                out.number = plan.emergency[i]
                 return out.kind
-        if digits[0] != c"0" and n <= MAX_EXTENSION and n >= 2:
-            out.extension = <uint32_t>value
-        for i in range(<int>plan.n_special):
-            if (plan.special[i] ^ SHORT()) == value and digits[0] != c"0":
+            if 2 <= n <= MAX_EXTENSION:
+                out.extension = <uint32_t>value
+            out.number = special_of(value, plan)
+            if out.number:
                 out.kind = DIALLED_SHORT
-                out.number = plan.special[i]
                 return out.kind
         for i in range(<int>plan.n_international):
             width = 0
@@ -153,15 +265,15 @@ cdef int read_dialled(const char *text, Py_ssize_t size, const PlanRec *plan,
                 prefix //= 10
                 width += 1
             if n > width and match_prefix(digits, width, plan.international[i]):
-                return e164(digits + width, n - width, out)
+                return e164(digits + width, n - width, plan, out)
         if digits[0] == c"0":
             return national(digits, n, plan, out)
         # Digits without any prefix: an extension, or a full number as some trunks send it.
+        if 9 <= n <= MAX_E164:
+            settle(value, plan, out)
         out.kind = DIALLED_LOCAL
-        if n >= 9 and n <= MAX_E164:
-            out.number = value
         return out.kind
-    return e164(digits, n, out)
+    return e164(digits, n, plan, out)
 
 
 cdef bint match_prefix(const char *digits, int width, uint64_t prefix) noexcept nogil:
@@ -172,32 +284,32 @@ cdef bint match_prefix(const char *digits, int width, uint64_t prefix) noexcept 
     return value == prefix
 
 
-cdef int e164(const char *digits, int n, Dialled *out) noexcept nogil:
+cdef int settle(uint64_t digits, const PlanRec *plan, Dialled *out) noexcept nogil:
+    out.number = settled(digits, plan)
+    out.emergency = is_emergency(out.number, plan)
+    out.kind = DIALLED_BAD if out.number == 0 else \
+        DIALLED_SHORT if out.number & SHORT() else DIALLED_E164
+    return out.kind
+
+
+cdef int e164(const char *digits, int n, const PlanRec *plan, Dialled *out) noexcept nogil:
     cdef uint64_t value = 0
     cdef int i
     out.kind = DIALLED_BAD
-    if n < MIN_E164 or n > MAX_E164 or digits[0] == c"0":
+    if digits[0] == c"0":
         return DIALLED_BAD
     for i in range(n):
         value = value * 10 + <uint64_t>(digits[i] - c"0")
-    out.kind = DIALLED_E164
-    out.number = value
-    return out.kind
+    return settle(value, plan, out)
 
 
 cdef int national(const char *digits, int n, const PlanRec *plan, Dialled *out) noexcept nogil:
     # 0 and the national number: both Sweden and Finland have "0" as their trunk prefix.
     cdef uint64_t value = plan.country_code
-    cdef int i, length = n - 1
-    cdef uint64_t code = plan.country_code
-    while code:
-        code //= 10
-        length += 1
+    cdef int i
     out.kind = DIALLED_BAD
-    if n < 2 or length < MIN_E164 or length > MAX_E164 or digits[1] == c"0":
+    if n < 2 or n - 1 + <int>digits_of(value) > MAX_E164 or digits[1] == c"0":
         return DIALLED_BAD
     for i in range(1, n):
         value = value * 10 + <uint64_t>(digits[i] - c"0")
-    out.kind = DIALLED_E164
-    out.number = value
-    return out.kind
+    return settle(value, plan, out)

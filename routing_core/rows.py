@@ -17,7 +17,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "user": ("id", "tenant", "extension", "display", "barred", "area", "ring_s", "enabled",
              "record", "call_waiting", "language", "call_functions"),
     "device": ("id", "user", "kind", "username", "secret", "area", "display", "enabled",
-               "digest"),
+               "digest", "contact"),
     "number": ("e164", "tenant", "kind", *_target("target"), "schedule",
                *_target("closed_target"), "record"),
     "activity": ("id", "tenant", "reachable", "in_groups", "role"),

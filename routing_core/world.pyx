@@ -5,12 +5,19 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport strlen
 
+cdef extern from "<strings.h>":
+    int strncasecmp(const char *a, const char *b, size_t n) noexcept nogil
+
 from routing_core.hours cimport is_open
 from routing_core.layout cimport (
-    DeviceRec, D_DIGEST_SHIFT, D_ENABLED, TrunkRec, UserRec, hash_text, mix, vx_load,
+    DeviceRec, D_ANYWHERE, D_DIGEST_SHIFT, D_ENABLED, TrunkRec, T_TRUNK, UserRec, hash_text, mix,
+    vx_load,
 )
 from routing_core.live cimport Live
 from routing_core.snapshot cimport Snapshot
+
+cdef enum:
+    GAP = 256                # ids in a row that are no trunk's, behind the last that the base has
 
 
 cdef class World:
@@ -117,7 +124,8 @@ cdef class World:
     # -- what the edge asks besides -----------------------------------------------------------
 
     def device_by_username(self, str username):
-        """(device id, user id, secret, index into rows.DIGESTS) of an enabled device, or None."""
+        """(device id, user id, secret, index into rows.DIGESTS, whether its contact may be at
+        another host) of an enabled device, or None."""
         cdef Py_ssize_t size = 0
         cdef const char *text = PyUnicode_AsUTF8AndSize(username, &size)
         cdef uint32_t device
@@ -128,7 +136,7 @@ cdef class World:
         if row == NULL or not row.flags & D_ENABLED:
             return None
         return (device, row.user, PyBytes_FromStringAndSize(<const char *>row.secret, 16),
-                row.flags >> D_DIGEST_SHIFT)
+                row.flags >> D_DIGEST_SHIFT, bool(row.flags & D_ANYWHERE))
 
     def trunk_by_source(self, str source):
         """Trunk id of "ip:192.0.2.1" or "tls:name", 0 when unknown."""
@@ -136,6 +144,28 @@ cdef class World:
         cdef const char *text = PyUnicode_AsUTF8AndSize(source, &size)
         self.refresh()
         return self.snapshot.source(hash_text(text, size))
+
+    def trunk_at(self, str host, int port):
+        """Whether a trunk is called at that host (as its address is written, in lower case) and
+        port. Looks at every trunk: for registrations, not for calls."""
+        cdef Py_ssize_t size = 0
+        cdef const char *text = PyUnicode_AsUTF8AndSize(host, &size)
+        cdef uint32_t id = 0, missing = 0
+        cdef uint64_t known
+        cdef const TrunkRec *row
+        self.refresh()
+        known = self.snapshot.header.tables[T_TRUNK].count
+        while id < known or missing < GAP:   # behind the base: those that the overlay has
+            id += 1
+            row = self.snapshot.trunk(id)
+            if row == NULL:
+                missing += 1
+                continue
+            missing = 0
+            if row.port == port and strlen(row.host) == <size_t>size \
+                    and strncasecmp(row.host, text, <size_t>size) == 0:
+                return True
+        return False
 
     def tenant_of(self, uint32_t user):
         """The user's tenant, 0 when there is no such user."""

@@ -2,7 +2,8 @@
 
 A node reports each press as one JSON datagram to one address (--dtmf-log-dest). Call-ids begin
 with the number of the process that made them ("2.3f…"), so a forwarder without any memory can pass
-each report on: nothing in it can fill up, and it may be killed and started at any time.
+each report on: nothing in it can fill up, and it may be killed and started at any time. A PING is
+answered with a PONG.
 
 python -m rtp.keys --listen PORT --to PORT [PORT ...]      the first port is that of process 0
 """
@@ -19,6 +20,9 @@ from typing import Final, NamedTuple
 MAX_BYTES: Final = 8192
 DIGITS: Final = "0123456789*#ABCD"
 MAX_DURATION_MS: Final = 60_000
+#: A question whether it is there, and its answer.
+PING: Final = b"ping"
+PONG: Final = b"pong"
 _OWNER: Final = re.compile(rb'"callid":"(\d{1,4})\.')
 
 
@@ -56,7 +60,9 @@ def read(datagram: bytes) -> Key | None:
 def pass_on(incoming: socket.socket, ports: Sequence[int], host: str = "127.0.0.1") -> bool:
     """Pass one report on; whether it had an owner. A process that is away loses it."""
     try:
-        datagram = incoming.recv(MAX_BYTES)
+        datagram, sender = incoming.recvfrom(MAX_BYTES)
+        if datagram == PING:
+            incoming.sendto(PONG, sender)
     except OSError:  # what a closed port answered to the last one
         return False
     number = owner(datagram)

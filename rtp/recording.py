@@ -84,11 +84,11 @@ def read_metadata(text: str) -> Metadata:
     """rtpengine's text: the pcap's path, the SDPs it sent with their mode, times, our metadata."""
     lines = text.splitlines()
     codecs = dict(_STATIC)
-    for match in re.finditer(r"^a=rtpmap:(\d+) ([A-Za-z0-9-]+)/", text, re.MULTILINE):
+    for match in re.finditer(r"^a=rtpmap:(\d{1,3}) ([A-Za-z0-9-]+)/", text, re.MULTILINE):
         codecs[int(match[1])] = match[2].upper()
     caller_port = 0
     for part in re.split(r"^SDP mode: ", text, flags=re.MULTILINE)[1:]:
-        port = re.search(r"^m=audio (\d+) ", part, re.MULTILINE)
+        port = re.search(r"^m=audio (\d{1,5}) ", part, re.MULTILINE)
         if part.startswith("answer") and port and not caller_port:
             caller_port = int(port[1])  # what the caller was told to send to
     uids = [line for line in lines if re.fullmatch(r"[0-9a-f]{28}", line.strip())]

@@ -99,7 +99,8 @@ def read(sdp: str, order: Sequence[str] = ()) -> Audio:
         if words[0] == "m=audio" and len(words) > 2 and words[2] not in PROTOCOLS:
             raise MediaRefused(f"audio over {words[2]}")
         port = words[1].partition("/")[0] if len(words) > 1 else ""
-        if words[0] == "m=audio" and len(words) > 3 and port.isdecimal() and 0 < int(port) < 65536:
+        if words[0] == "m=audio" and len(words) > 3 and port.isdecimal() and len(port) <= 5 \
+                and 0 < int(port) < 65536:
             return _audio(head, [part[0] for part in streams], index, stream, order)
     raise MediaRefused("no audio")
 
@@ -113,10 +114,11 @@ def _audio(head: list[str], streams: list[str], index: int, lines: list[str],
     parameters = {int(match[1]): match[2] for line in lines
                   if (match := re.match(r"a=fmtp:(\d{1,3}) (.+)", line))}
     codecs, events = [], []
-    for word in lines[0].split()[3:]:
-        if not word.isdecimal() or int(word) > 127:
+    # One that is named twice counts once: each brings its parameters, which may be long.
+    for kind in dict.fromkeys(int(word) for word in lines[0].split()[3:]
+                              if word.isdecimal() and len(word) <= 3):
+        if kind > 127:
             continue
-        kind = int(word)
         name, clock = maps.get(kind, (STATIC.get(kind, ""), 8000))
         codec = Codec(kind, name, clock, parameters.get(kind, ""))
         if name == EVENTS:

@@ -45,6 +45,9 @@ CLOSE_S: Final = 1.0
 #: Having run out of ports, it forgets the whole call.
 _UNKNOWN: Final = ("unknown call-id", "no such tag exists", "to-tag not found", "ran out of ports")
 
+#: By which the edge says that an address stands in for another (kemi/media.py).
+_BEHIND_NAT: Final = "\na=direction:active"
+
 OnKey = Callable[[str, str, int], None]
 
 
@@ -318,7 +321,7 @@ class Session:
     async def _invite(self, asking: Party | None, new: Party) -> str:
         menu = sdp.menu(asking.audio if asking else None)
         reply = await self._do("offer", {
-            "from-tag": new.seat, "to-tag": new.label, "sdp": sdp.nobody(menu)}, _FLAGS)
+            "from-tag": new.seat, "to-tag": new.label, "sdp": sdp.nobody(menu)}, _terms(""))
         return sdp.offered(self._kept(new, reply), new.origin())
 
     async def accept(self, other: str, answer: str) -> None:
@@ -403,14 +406,14 @@ class Session:
             here = self._there(party)
             reply = await self._do("subscribe request", {
                 "from-tag": here.label, "to-tag": _ear(listener),
-                "codec": {"transcode": ["PCMA", "PCMU", "G722", "opus"]}}, _FLAGS)
+                "codec": {"transcode": ["PCMA", "PCMU", "G722", "opus"]}}, _terms(""))
             return sdp.offered(str(reply["sdp"]), f"{secrets.randbits(31)} 1")
 
     async def listening(self, listener: str, answer: str) -> None:
         """The listener's answer."""
         async with self._lock:
             await self._do("subscribe answer", {
-                "to-tag": _ear(listener), "sdp": sdp.narrowed(sdp.read(answer))}, _FLAGS)
+                "to-tag": _ear(listener), "sdp": sdp.narrowed(sdp.read(answer))}, _terms(answer))
 
     async def unlisten(self, listener: str) -> None:
         """It has heard enough."""
@@ -447,8 +450,8 @@ class Session:
             here.linked = False
         empty = sdp.nobody((here.audio.codec, *here.audio.events), direction="sendonly")
         named = {"from-tag": here.label, "to-tag": here.seat}
-        await self._do("offer", named | {"sdp": sdp.narrowed(here.audio)}, _FLAGS)
-        return self._kept(here, await self._do("answer", named | {"sdp": empty}, _FLAGS))
+        await self._do("offer", named | {"sdp": sdp.narrowed(here.audio)}, _terms(here.sdp))
+        return self._kept(here, await self._do("answer", named | {"sdp": empty}, _terms("")))
 
     async def _connect(self, one: Party, two: Party) -> str:
         """Media both ways, transcoded where they differ; while either is on hold each has its
@@ -464,9 +467,9 @@ class Session:
         codecs = [second.codec.rtpmap_name, "telephone-event"]
         one.linked = two.linked = True
         await self._do("offer", named | {"sdp": sdp.narrowed(first),
-                                         "codec": {"transcode": codecs}}, _FLAGS)
+                                         "codec": {"transcode": codecs}}, _terms(one.sdp))
         return self._kept(one, await self._do("answer", named | {"sdp": sdp.narrowed(second)},
-                                              _FLAGS))
+                                              _terms(two.sdp)))
 
     def _kept(self, here: Party, reply: Reply) -> str:
         """An offer on a call that the node has lost makes a new one, with other ports."""
@@ -731,9 +734,17 @@ class Session:
             await self.media.end(self.node, self.call_id, self._recording is not None)
 
 
-#: Without port-latching a party's own port would change with whom it talks with.
-_FLAGS: Final[Reply] = {"ICE": "remove", "transport-protocol": "RTP/AVP",
-                        "flags": ["port-latching", "allow-transcoding"]}
+def _terms(description: str) -> Reply:
+    """What goes with every description that a node is given; it forgets them with the next one.
+
+    Without port-latching a party's own port would change with whom it talks with. A party's media
+    come from where its description says, and nowhere else; one behind a translator of addresses
+    says its address only, and the port is learned (the edge marks it).
+    """
+    learning = "heuristic" if _BEHIND_NAT in description else "off"
+    return {"ICE": "remove", "transport-protocol": "RTP/AVP",
+            "flags": ["port-latching", "allow-transcoding", "strict-source",
+                      f"endpoint-learning-{learning}"]}
 
 
 def _ear(listener: str) -> str:

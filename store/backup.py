@@ -244,13 +244,13 @@ def _reading(source: Path) -> Iterator[IO[bytes]]:
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
-    found = b""
+    found = bytearray()
     while len(found) < size:
         chunk = stream.read(size - len(found))
         if not chunk:
             raise EOFError("it ends too early")
         found += chunk
-    return found
+    return bytes(found)
 
 
 def _next(stream: IO[bytes]) -> tuple[str, int]:

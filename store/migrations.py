@@ -582,3 +582,9 @@ def m010_directory(db: Database) -> None:
     """Whom people may look for, by the beginnings of words."""
     db.execute(directory.TABLE)
     directory.index_everything(db.conn)
+
+
+@migrations()
+def m016_contact(db: Database) -> None:
+    """Devices that may be called at another host than the one that they register from."""
+    db.execute("ALTER TABLE device ADD COLUMN contact TEXT NOT NULL DEFAULT 'source'")

@@ -145,7 +145,10 @@ class Device(Row, frozen=True, kw_only=True):
     area: Id | None = None
     display: DisplayChoice | None = None
     digest: Annotated[Literal["both", "md5", "sha256"], Meta(
-        description="md5 for phones that fail at the sight of SHA-256 (RFC 8760)")] = "both"
+        description="the algorithms that are accepted of it (RFC 8760)")] = "both"
+    contact: Annotated[Literal["source", "anywhere"], Meta(
+        description="where it is called: at the host that it registers from, or wherever its "
+                    "Contact says")] = "source"
     enabled: bool = True
 
 

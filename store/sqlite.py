@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlite_utils import Database
@@ -50,6 +50,8 @@ from store.versions import refuse_newer
 BUSY_TIMEOUT_MS: Final = 5000
 #: Prepared statements that are kept.
 STATEMENTS: Final = 512
+
+_T = TypeVar("_T")
 
 
 class SqliteReader:
@@ -156,6 +158,17 @@ class SqliteWriter(SqliteReader):
         self.changes: list[Change] = []
         #: (table, id) of the row that was written last, for who has to say which one was refused.
         self.at = "", 0
+        self._noted: tuple[int, dict[object, Any]] = 0, {}
+
+    def noted(self, key: object, found: Callable[[], _T]) -> _T:
+        """What found() returns, remembered under the key until the next write: what is asked for
+        each of many rows is looked for once."""
+        if self._noted[0] != len(self.changes):
+            self._noted = len(self.changes), {}
+        notes: dict[object, _T] = self._noted[1]
+        if key not in notes:
+            notes[key] = found()
+        return notes[key]
 
     def create(self, row: Row) -> Row:
         table = table_of(row)

@@ -40,6 +40,8 @@ FAILURES: Final[dict[Cause, tuple[str, Reason]]] = {
     Cause.NO_ANSWER: ("no_answer", Reason.USER_NO_ANSWER),
     Cause.UNREACHABLE: ("unreachable", Reason.USER_UNREACHABLE),
 }
+#: {country code: how many digits may stand behind it}, of the countries whose plans are known.
+KNOWN: Final[dict[str, range]] = {"46": range(6, 14), "358": range(5, 13)}
 KINDS: Final = get_args(model.DeviceKind)
 _MASK: Final = (1 << 64) - 1
 
@@ -145,9 +147,9 @@ def read(dialled: str, plan: dict[str, Any]) -> Reading:
         return Reading(bad=True)
 
     def international(rest: str) -> Reading:
-        if 6 <= len(rest) <= 15 and rest[0] != "0":
-            return replace(found, number="+" + rest)
-        return replace(found, bad=not found.extension)
+        as_e164 = read_e164(rest, plan)
+        return replace(found, number=as_e164.number, emergency=as_e164.emergency,
+                       bad=as_e164.bad and not found.extension)
 
     if plus:
         return international(digits)
@@ -162,12 +164,33 @@ def read(dialled: str, plan: dict[str, Any]) -> Reading:
             return international(digits.removeprefix(prefix))
     if digits[0] == "0":
         whole = f"{plan['country_code']}{digits[1:]}"
-        if 6 <= len(whole) <= 15 and len(digits) > 1 and digits[1] != "0":
-            return replace(found, number="+" + whole)
-        return Reading(bad=True)
+        if len(whole) > 15 or len(digits) == 1 or digits[1] == "0":
+            return Reading(bad=True)
+        return international(whole)
     if 9 <= len(digits) <= 15:
-        return replace(found, number="+" + digits)
+        return replace(international(digits), bad=False)
     return found
+
+
+def read_e164(digits: str, plan: dict[str, Any]) -> Reading:
+    """Paragraph "As E.164"; digits without "+"."""
+    for code, lengths in KNOWN.items():
+        if digits.startswith(code):
+            rest = digits.removeprefix(code).removeprefix("0")
+            own = code == str(plan["country_code"])
+            if own and rest in plan["emergency"]:
+                return Reading(number=rest, emergency=True)
+            if own and rest in plan["special"]:
+                return Reading(number=rest)
+            short = (len(rest) == 5 and rest[:2] in ("10", "11", "16")) \
+                or (len(rest) == 6 and rest[:2] == "11")
+            if len(rest) not in lengths or rest[0] == "0" or short:
+                return Reading(bad=True)
+            return Reading(number=f"+{code}{rest}")
+    if not 6 <= len(digits) <= 15 or digits[0] == "0" or (
+            digits[0] == "1" and (len(digits) != 11 or digits[1] in "01")):
+        return Reading(bad=True)
+    return Reading(number=f"+{digits}")
 
 
 def number_class(number: str, plan: dict[str, Any]) -> str:
@@ -360,6 +383,12 @@ class _Call:
 
     def to_number(self, text: str) -> Target | Outcome | None:
         number = self.get("number", e164=text)
+        if number is None and text.startswith("+"):
+            found = read_e164(text[1:], self.world.plans[self.tenant.country])
+            if found.bad or found.emergency:
+                raise Refused(Reason.BAD_NUMBER)
+            text = found.number
+            number = self.get("number", e164=text)
         if number is None:
             return self.outbound(text)
         if number.tenant != self.trail.tenant:

@@ -188,7 +188,8 @@ class Sipp:
         if concurrent:
             self._arguments += ["-l", str(concurrent)]
         if remote:
-            self._arguments += ["-r", str(rate), remote]
+            # What it answers a challenge for is what it calls (RFC 7616 section 3.4.6).
+            self._arguments += ["-r", str(rate), "-auth_uri", f"{service}@{remote}", remote]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(

@@ -74,7 +74,7 @@ def kernel_of(*contacts: tuple[Any, ...], changes: Any = ()) -> Kernel:
                            (2, "SE", "sv", "UTC", None, None, "replace", "inform", None, 0,
                             "auto")])
     builder.add("user", [(1, 1, "101", "direct", 0, None, 25, 1, 0, 0, None, 0)])
-    builder.add("device", [(1, 1, "desk", "anna", "a" * 26, None, None, 1, "md5")])
+    builder.add("device", [(1, 1, "desk", "anna", "a" * 26, None, None, 1, "md5", "source")])
     builder.add("number", [("+46812345678", 1, "direct", "user", 1, None, None, None, None, None,
                             None, None, 0)])
     builder.add("trunk", [(1, None, "h", 5060, "udp", "SE", "pai", "diversion", "caller", "plus",

@@ -103,6 +103,7 @@ def test_systemd_takes_the_units(root: Path) -> None:
               "ProtectSystem": "strict", "StateDirectory": "vaxel", "KillMode": "mixed"}
     assert {name: service[name] for name in wanted} == wanted
     assert int(service["LimitNOFILE"]) >= 65536 and int(service["WatchdogSec"]) > 0
+    assert service["WatchdogSignal"] == "SIGKILL"  # no other ends what is stopped
     assert "@" not in (root / "etc/systemd/system/vaxel.service").read_text()
 
 

@@ -13,7 +13,13 @@ import pytest
 
 from routing_core import mapping
 from routing_core.build import BaseBuilder
-from routing_core.errors import ForeignSnapshot, OverlayFull, SnapshotError, TornSnapshot
+from routing_core.errors import (
+    ForeignSnapshot,
+    LiveStateError,
+    OverlayFull,
+    SnapshotError,
+    TornSnapshot,
+)
 from routing_core.kernel import Kernel
 from routing_core.live import Live, format_live, live_size
 from routing_core.overlay import OverlayWriter, format_overlay, overlay_size, pack_number, pack_user
@@ -38,7 +44,8 @@ def user_row(user: int, ring_s: int = 25) -> tuple[object, ...]:
 
 def device_row(user: int) -> tuple[object, ...]:
     """The row of the user's one device, which has the user's id."""
-    return (user, user, "desk", f"u{user}", SECRET, None, None, 1, "both")
+    return (user, user, "desk", f"u{user}", SECRET, None, None, 1, "both",
+            "source")
 
 
 def builder(target: int = 1) -> BaseBuilder:
@@ -214,6 +221,35 @@ def test_files_are_private(state: Path) -> None:
     assert {path.name for path in state.iterdir()} == names
     for name in names:
         assert (state / name).stat().st_mode & 0o777 == 0o600, name
+
+
+@pytest.mark.parametrize("damage", ["layout", "other", "short", "empty", "beside"])
+def test_a_live_file_of_another_layout_is_replaced(state: Path, damage: str) -> None:
+    mapping.open_live(state).set_presence(7, 2, NOW)
+    assert not mapping.renew_live(state)
+    assert mapping.open_live(state).presence(7) == (2, NOW), "a good one stays"
+    path = (state / "live").resolve()
+    content = bytearray(path.read_bytes()[:5000])
+    if damage == "layout":
+        content[8] ^= 255
+        with path.open("r+b") as file:
+            file.write(content)
+    elif damage == "other":
+        path.write_bytes(b"something else" * 1000)
+    elif damage == "short":
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:  # an old one that is no link, as on a machine without memory for it
+        (state / "live").unlink()
+        (state / "live").write_bytes(content)
+    if damage != "empty":
+        with pytest.raises(LiveStateError):
+            mapping.open_live(state)
+    assert mapping.renew_live(state)
+    assert mapping.open_live(state).presence(7) == (0, 0)
+    assert (state / "live").stat().st_mode & 0o777 == 0o600
+    assert not mapping.renew_live(state)
 
 
 def test_an_open_kernel_follows(state: Path) -> None:

@@ -25,9 +25,9 @@ def kernel() -> Kernel:
                          "available", None, 0, "auto")])
     made.add("user", [user_row(ANNA), user_row(BO)])
     made.add("device", [
-        *((device, ANNA, kind, f"a{device}", SECRET, None, None, 1, "both")
+        *((device, ANNA, kind, f"a{device}", SECRET, None, None, 1, "both", "source")
           for device, kind in TELEPHONES.items()),
-        (21, BO, "desk", "b21", SECRET, None, None, 1, "both")])
+        (21, BO, "desk", "b21", SECRET, None, None, 1, "both", "source")])
     header, body = made.finish(1, 1)
     return kernel_of(Snapshot(header + bytes(body)))
 

@@ -105,7 +105,7 @@ def test_who_does_not_know_the_nonce_changes_nothing() -> None:
         assert not live.end(where, guess, 486, 1, NOW * 1000)
         assert not live.release(where, guess)
         assert live.call(where, guess) is None
-        assert live.ringing_alone(where, guess) == 0
+        assert live.advance(where, guess, 0, 9) == -1
         assert bytes(buffer) == before
     live.end(slot, nonce, 200, 0, NOW * 1000)
     live.release(slot, nonce)
@@ -120,9 +120,7 @@ def test_a_call_from_beginning_to_end() -> None:
     _, live = new_live()
     slot, nonce = claim(live, 3)
     assert live.ring(slot, nonce, [4, 5], NOW * 1000, NOW + 50)
-    assert live.ringing_alone(slot, nonce) == 0
     assert live.ring(slot, nonce, [5], NOW * 1000, NOW + 50)
-    assert live.ringing_alone(slot, nonce) == 5
     assert not live.release(slot, nonce)
     assert live.answer(slot, nonce, 5, NOW * 1000 + 7, NOW + 90, b"sdp")
     assert not live.answer(slot, nonce, 4, NOW * 1000 + 8, NOW + 90)
@@ -144,17 +142,17 @@ def test_a_call_from_beginning_to_end() -> None:
 def test_notes() -> None:
     _, live = new_live()
     slot, nonce = claim(live)
-    for which in range(3):
-        for size in (0, 1, 1024):
+    for which in range(4):
+        for size in (0, 1, 2048):
             assert live.note(slot, nonce, which, bytes([which]) * size)
             assert live.read_note(slot, which) == bytes([which]) * size
-        assert not live.note(slot, nonce, which, b"x" * 1025)
-        assert live.read_note(slot, which) == bytes([which]) * 1024
-    for which in (-1, 3, 2**31 - 1):
+        assert not live.note(slot, nonce, which, b"x" * 2049)
+        assert live.read_note(slot, which) == bytes([which]) * 2048
+    for which in (-1, 4, 2**31 - 1):
         assert not live.note(slot, nonce, which, b"x")
         assert live.read_note(slot, which) == b""
     assert live.read_note(10**6, 0) == b""
-    assert live.answer(slot, nonce, 0, NOW * 1000, NOW + 9, b"y" * 1025), "answered all the same"
+    assert live.answer(slot, nonce, 0, NOW * 1000, NOW + 9, b"y" * 2049), "answered all the same"
     live.end(slot, nonce, 200, 0, NOW * 1000)
     assert not live.note(slot, nonce, 0, b"late")
     live.release(slot, nonce)

@@ -36,9 +36,14 @@ SECRET: Final = "a" * 26
 USERS, MEMBERS, TRUNKS, SLOTS = 128, 512, 32, 8
 
 OUTSIDE: Final = (
-    "+46812345678", "+46701234567", "+46900123456", "+46771234567", "+4620123456", "+467000",
+    "+46812345678", "+46701234567", "+46900123456", "+46771234567", "+4620123456", "+46700000",
     "+358401234567", "+358600123456", "+358291234567", "+441234567890", "+80012345678",
     "+870123456789", "+99012345678",
+)
+#: Numbers of targets as nobody should have stored them.
+AS_WRITTEN: Final = (
+    "+460900123456", "+4600900123456", "+460812345678", "+358118", "+46118118", "+358112",
+    "+35816100", "+467000", "+3580600123456", "+390612345678",
 )
 EXTENSIONS: Final = ("11", "12", "1001", "1002", "11414", "112", "1177", "99012", "990123", "200")
 GARBAGE: Final = (
@@ -50,7 +55,7 @@ GARBAGE: Final = (
 )
 NAMES: Final = ("Anna Ek", "Åsa Öberg", " x\u202ey ", "\u202e", "ö" * 40, "x" * 63 + " y",
                 "漢" * 50)
-SHORT: Final = ("112", "11414", "1177", "116117", "118", "90510")
+SHORT: Final = ("112", "11414", "1177", "116117", "118", "90510", "118800", "16100")
 NOWS: Final = (
     1774742400, 1774746000, 1774749600,     # around the change to summer time, 2026-03-29
     1792886400, 1792890000, 1792893600,     # and back, 2026-10-25
@@ -95,7 +100,7 @@ class Maker:
         text = None
         if kind == "number":
             numbers = [n for own in self.own.values() for n in own]
-            text = self.chance.choice(numbers if self.maybe(0.6) else OUTSIDE)
+            text = self.chance.choice(numbers if self.maybe(0.6) else (*OUTSIDE, *AS_WRITTEN))
         return Target(kind=kind, user=user, group=group, text="7" if kind == "service" else text)
 
     def barred(self) -> tuple[Any, ...]:
@@ -329,19 +334,24 @@ def text_of(world: World, pick: int, habit: int) -> str:
     pool = [*own * 3, *inside * 5, *OUTSIDE, *SHORT, *GARBAGE]
     text = pool[pick % len(pool)]
     if text.startswith("+") and text in (*own, *OUTSIDE):
-        national = f"0{text[3:]}" if text.startswith("+46") else f"0{text[4:]}"
-        return (text, "00" + text[1:], text[1:], national, "990" + text[1:],
-                f"{text[:3]} ({text[3:5]}) {text[5:]}")[habit % 6]
+        at = 3 if text.startswith("+46") else 4
+        code, rest = text[1:at], text[at:]
+        return (text, "00" + text[1:], text[1:], f"0{rest}", "990" + text[1:],
+                f"{text[:3]} ({text[3:5]}) {text[5:]}", f"+{code} (0){rest}", f"00{code}0{rest}",
+                f"{code}0{rest}", f"+{code}00{rest}")[habit]
+    if text in SHORT:
+        return (text, f"0{text}", f"+46{text}", f"0046{text}", f"00358{text}", f"+358{text}",
+                f"+46 0{text}", f"8{text}", f"08{text}", f"990358{text}")[habit]
     return text
 
 
-PICKS: Final = st.tuples(st.integers(0, 999), st.integers(0, 5))
+PICKS: Final = st.tuples(st.integers(0, 999), st.integers(0, 9))
 CALLS: Final = st.builds(
     Call, device=st.booleans(), source=st.integers(0, 40),
     code=st.sampled_from(("", "", "", "#31#", "*51*", "*52*", "*53*", "*54*")), dialled=PICKS,
     calling=PICKS, wanted=st.none() | PICKS, seed=st.integers(0, 2**64 - 1),
     then=st.lists(st.tuples(st.sampled_from([c for c in Cause if c]), st.integers(0, 999),
-                            st.integers(0, 5)), max_size=5).map(tuple))
+                            st.integers(0, 9)), max_size=5).map(tuple))
 
 
 def seen(decision: Decision) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from tests.queue_stage import QUEUE, Around, Crowd, member, quick
 
 #: The queues have a process again so soon after one could have them: two looks.
 OWNED_S = 2.0
-#: A process that hangs is killed after so long, and its calls are given up before.
+#: A process that hangs is killed after so long (vaxel/watchdog.py).
 KILLED_S = 16.0
 
 

@@ -1,5 +1,6 @@
 """The files and the command line of the edge (Kamailio)."""
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -10,6 +11,9 @@ from pathlib import Path
 from vaxel.settings import CONFIGS, ROOT, Settings, python_path
 
 SCHEMA = Path("/usr/share/kamailio/db_sqlite")
+#: Connections for each megabyte of Kamailio's shared memory: one by TCP takes 66 KiB of it (a
+#: message of 65 535 bytes has to fit, RFC 3261 section 18.1.1), one by TLS about as much again.
+TCP_PER_MB, TLS_PER_MB = 8, 3
 #: Kamailio's log levels.
 DEBUG = {"debug": 3, "info": 1, "warning": 0, "error": -1}
 
@@ -38,6 +42,8 @@ def prepare(state: Path, settings: Settings) -> None:
         "MEDIA": " ".join(f"udp:127.0.0.1:{port}" for port in settings.media_ports()),
         "CAPTURE": _capture(settings), "DEBUG": DEBUG[settings.log_level],
         "TLS_CONFIG": folder / "tls.cfg", "SCRIPT": ROOT / "kemi" / "script.py",
+        "TCP_CONNECTIONS": settings.shared_memory_mb * TCP_PER_MB,
+        "TLS_CONNECTIONS": settings.shared_memory_mb * TLS_PER_MB,
     }
     text = (CONFIGS / "kamailio.cfg").read_text()
     for word, value in words.items():
@@ -46,7 +52,10 @@ def prepare(state: Path, settings: Settings) -> None:
     _private(folder / "edge.json", json.dumps({
         "python_path": python_path(), "state": str(state), "domain": settings.domain,
         "key": settings.digest_key, "control_ports": settings.control_ports(),
-        "faults": settings.faults,
+        "faults": settings.faults, "own_ports": settings.own_ports(),
+        "proxies": _list(settings.proxies), "md5_agents": _list(settings.md5_agents),
+        "connections_per_address": settings.connections_per_address,
+        "connections_per_tenant": settings.shared_memory_mb * TCP_PER_MB // 2,
     }))
 
 
@@ -56,6 +65,7 @@ def command(state: Path, settings: Settings) -> tuple[list[str], dict[str, str]]
     program = shutil.which("kamailio") or "/usr/sbin/kamailio"
     # The package's default allocator walks a free list and triples the CPU time of a call.
     return ([program, "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-x", "tlsf", "-X", "tlsf",
+             "--log-engine=json:M",
              "-m", str(settings.shared_memory_mb), "-M", "16", "-Y", str(folder),
              "-P", str(folder / "pid")],
             {"VAXEL_EDGE": str(folder / "edge.json"), "PYTHONDONTWRITEBYTECODE": "1"})
@@ -73,6 +83,10 @@ def _capture(settings: Settings) -> str:
                         for name, value in values.items())])
 
 
+def _list(text: str) -> list[str]:
+    return [one for part in text.split(",") if (one := part.strip())]
+
+
 def _private(path: Path, text: str) -> None:
     path.touch(mode=0o600)
     path.write_text(text)
@@ -80,6 +94,10 @@ def _private(path: Path, text: str) -> None:
 
 def _location(path: Path) -> None:
     if path.exists():
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            # Registered when the address that is really called was not kept with it.
+            database.execute("DELETE FROM location WHERE path IS NULL "
+                             "AND (received IS NULL OR received NOT LIKE 'sip:%@%')")
         return
     beside = path.with_suffix(".new")
     beside.unlink(missing_ok=True)

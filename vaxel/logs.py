@@ -31,7 +31,8 @@ OTHER_LEVELS: Final = {
 }
 #: Kamailio's " 5(1234) WARNING: ", rtpengine's "[1700000000.123456] ERR: ", Janus' "[WARN] ".
 _PREFIX: Final = re.compile(
-    r"^(?:\s*\d+\(\d+\)\s+|\[\d+\.\d+\]\s+)?\[?([A-Za-z]+)(?:\]|:)\s*(?:\{[^}]*\}\s*)?(.*)$")
+    r"^(?:\s*\d+\(\d+\)\s+|\[\d+\.\d+\]\s+)?\[?([A-Za-z]+)(?:\]|:)\s*(?:\{[^}]*\}\s*)?(.*)",
+    re.DOTALL)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 #: A call's uid, wherever another program names it.
 _CALL: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{28}(?![0-9a-f])")
@@ -53,8 +54,80 @@ def encode(entry: MutableMapping[str, Any]) -> bytes:
                                     for name, value in entry.items()})
 
 
+class Kamailio(msgspec.Struct):
+    """A line of Kamailio's (--log-engine=json): whatever is in it, it is one line."""
+
+    level: str
+    module: str
+    file: str
+    line: int
+    function: str
+    message: str
+
+    def event(self) -> str:
+        """What is logged of it: our own lines whole, and of Kamailio's no word of a stranger's."""
+        if self.file == "core/kemi.c":
+            return self.message.strip()
+        where = f"{self.function} ({self.file}:{self.line})"
+        if self.file.startswith(_READERS):
+            return f"{where}: a message could not be read"
+        text = self.message.partition("\n")[0].removeprefix("ERROR:").strip()
+        text = text.removeprefix(self.function).lstrip(": ")
+        end = 0
+        while end < min(len(text), MAX_SAID) and text[end].isascii() and (
+                text[end].isalnum() or text[end] in " ._/-,"):
+            end += 1
+        return f"{where}: {text[:end].strip()}"
+
+
+_kamailio = msgspec.json.Decoder(Kamailio).decode
+#: Sources of Kamailio that say what they have read.
+_READERS: Final = ("core/parser/", "core/receive.c", "core/msg_translator.c", "core/tcp_read.c",
+                   "core/data_lump", "sanity.c", "sanity_mod.c", "mf_funcs.c", "parse_",
+                   "core/udp_",
+                   "xhttp_mod.c", "ws_", "contact.c", "path.c", "save.c", "lookup.c")
+#: Characters of what another program says of itself.
+MAX_SAID: Final = 160
+
+
+class Redactor:
+    """Leaves out of a stream of bytes what stands between two marks, which nobody can guess."""
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._before, self._after = before, after
+        self._inside = False
+        self._kept = b""  # the beginning of a mark, perhaps
+
+    def feed(self, data: bytes) -> bytes:
+        """What is left of it; a mark may be cut anywhere."""
+        data = self._kept + data
+        found = b""
+        while True:
+            mark = self._after if self._inside else self._before
+            at = data.find(mark)
+            if at < 0:
+                break
+            found += b"" if self._inside else data[:at] + REDACTED
+            data = data[at + len(mark):]
+            self._inside = not self._inside
+        keep = next((size for size in range(min(len(mark) - 1, len(data)), 0, -1)
+                     if mark.startswith(data[len(data) - size:])), 0)
+        self._kept = data[len(data) - keep:]
+        return found + (b"" if self._inside else data[:len(data) - keep])
+
+
+REDACTED: Final = b"..."
+
+
 def foreign(process: str, line: str, at: str) -> bytes:
     """A line of another program in our shape."""
+    if line.startswith('{ "idx":'):
+        try:
+            said = _kamailio(line)
+        except msgspec.DecodeError:
+            return encode({"at": at, "process": process, "level": "info",
+                           "event": "a line that could not be read"})
+        line = f"{said.level}: {said.event()}"
     line = _COLOUR.sub("", line)[:MAX_LINE].rstrip()
     level, event = "info", line
     found = _PREFIX.match(line)
@@ -109,6 +182,7 @@ class LogFile:
         self.process = process
         self.path = folder / f"{process}.log"
         self._part = b""
+        self.redactor: Redactor | None = None
         self._open()
 
     def _open(self) -> None:
@@ -127,6 +201,8 @@ class LogFile:
 
     def feed(self, data: bytes, ours: bool) -> None:
         """What came through the pipe; lines may be cut anywhere. ours: some are in our shape."""
+        if self.redactor is not None:
+            data = self.redactor.feed(data)
         *lines, self._part = (self._part + data).split(b"\n")
         if len(self._part) > MAX_LINE:
             lines, self._part = [*lines, self._part], b""

@@ -27,7 +27,7 @@ def _port(text: str) -> Meta:
 
 
 HOST_PORT = r"^$|^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"
-URL = r"^$|^https?://[^\s/?#]+[^\s]*$"
+URL = r"^$|^https?://[^\s/?#][^\s]*$"
 #: The first setting of each part of the file, and the part's heading.
 HEADINGS = {
     "address": "Where it listens", "workers": "Processes and memory",
@@ -67,10 +67,20 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     media_nodes: Annotated[int, _about("rtpengine processes", ge=1, le=64)] = 1
     control_processes: Annotated[int, _about("call control processes", ge=1, le=64)] = 2
     shared_memory_mb: Annotated[int, _about(
-        "Kamailio's shared memory", "megabytes", 16, 1 << 20)] = 256
+        "Kamailio's shared memory; eight connections by TCP for each", "megabytes", 16,
+        1 << 20)] = 512
 
     flood_per_2s: Annotated[int, _about(
         "requests per two seconds from one address that is no trunk's", ge=1, le=1 << 30)] = 400
+    connections_per_address: Annotated[int, _about(
+        "TCP, TLS and WebSocket connections of telephones from one address", ge=1,
+        le=1 << 20)] = 1000
+    proxies: Annotated[str, _about(
+        "addresses of proxies between telephones and us whose Path and Record-Route are "
+        "believed, with commas between them", pattern=r"^[0-9A-Fa-f:., ]*$")] = ""
+    md5_agents: Annotated[str, _about(
+        "how User-Agent begins of telephones that fail at the sight of an algorithm other than "
+        "MD5, with commas between them")] = "baresip v1.,baresip v0."
     ping_s: Annotated[int, _about("between OPTIONS to a trunk", "seconds", 1, 3600)] = 10
 
     smtp_host: Annotated[str, _about(
@@ -125,6 +135,11 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def key_ports(self) -> list[int]:
         """Where each of them hears of keys that are pressed."""
         return [self.keys_port + 1 + index for index in range(self.control_processes)]
+
+    def own_ports(self) -> list[int]:
+        """Those at which something of ours listens."""
+        return [self.sip_port, self.tls_port, self.api_port, self.rpc_port, self.keys_port,
+                *self.media_ports(), *self.control_ports(), *self.key_ports()]
 
     def media_ports(self) -> list[int]:
         """The ng port of every rtpengine here."""

@@ -9,7 +9,6 @@ There is no other way to set anything: no environment, no arguments.
 
 import difflib
 import os
-import re
 import secrets
 import sysconfig
 import tomllib
@@ -89,8 +88,12 @@ def _plain(error: str) -> str:
 
 def _line(text: str, name: str) -> str:
     for number, line in enumerate(text.splitlines(), 1):
-        if re.match(rf"""\s*\[*\s*["']?{re.escape(name)}["']?\s*[=.\]]""", line):
-            return f", line {number}"
+        line = line.lstrip().lstrip("[").lstrip()
+        quote = line[:1] if line[:1] in ("'", '"') else ""
+        if line.startswith(quote + name):
+            rest = line[len(quote + name):].removeprefix(quote).lstrip()
+            if rest[:1] in ("=", ".", "]"):
+                return f", line {number}"
     return ""
 
 

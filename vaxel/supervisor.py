@@ -2,6 +2,7 @@
 
 Each runs in a process group of its own, so that what a killed parent leaves behind is ended before
 its ports are needed again. The edge's call slots are repaired between its death and its new start.
+What is frozen is killed (watchdog.py), and nothing outlives the supervisor (orphans.py).
 """
 
 import asyncio
@@ -9,11 +10,12 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,13 @@ import msgspec
 import structlog
 
 from routing_core import mapping
+from routing_core.codes import Beat
 from store import SqliteStore, StoreError
-from vaxel import edge, media, mixer
-from vaxel.logs import LogFile, readable
+from vaxel import edge, media, mixer, orphans, watchdog
+from vaxel.logs import LogFile, Redactor, readable
 from vaxel.ports import is_free
 from vaxel.settings import FILE, ROOT, Settings, put_in_force
+from vaxel.watchdog import Watched
 
 log = structlog.get_logger()
 
@@ -33,9 +37,6 @@ log = structlog.get_logger()
 YOUNG_S = 2.0
 MAX_DELAY_S = 1.0
 STOP_S = 8.0
-#: A process of call control that hangs is killed after so many looks. Its calls are given up by
-#: then (api/keeping/sessions.py), and only its death lets another have its companies' queues.
-LOOK_S, HUNG_LOOKS = 1.0, 10
 
 
 class StartError(Exception):
@@ -43,19 +44,26 @@ class StartError(Exception):
 
 
 class Child:
-    """One process. ours: it logs in our shape; see logs.py."""
+    """One process. ours: it logs in our shape, see logs.py; mark: see orphans.py."""
 
     def __init__(self, name: str, state: Path,
                  command: Callable[[], tuple[list[str], dict[str, str]]],
-                 ours: bool = False) -> None:
+                 mark: Mapping[str, str], ours: bool = False) -> None:
         self.name = name
         self._command = command
-        self._log = LogFile(state / "logs", name)
+        self.log = LogFile(state / "logs", name)
+        self._mark = mark
         self._ours = ours
         self._reading: set[asyncio.Task[None]] = set()
         self.process: asyncio.subprocess.Process | None = None
         self.starts = 0
         self._stopping = False
+
+    @property
+    def pid(self) -> int:
+        """Of the process and of its group; 0 while there is none."""
+        process = self.process
+        return process.pid if process and process.returncode is None else 0
 
     async def keep(self) -> None:
         """Run it until stop(), again and again."""
@@ -79,7 +87,7 @@ class Child:
         out, into = os.pipe2(os.O_CLOEXEC)
         try:
             self.process = await asyncio.create_subprocess_exec(
-                *arguments, env={**os.environ, **environment}, cwd=ROOT,
+                *arguments, env={**os.environ, **environment, **self._mark}, cwd=ROOT,
                 stdin=asyncio.subprocess.DEVNULL, stdout=into, stderr=into,
                 start_new_session=True)
         except OSError:
@@ -98,7 +106,7 @@ class Child:
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(out, "rb", 0))
         try:
             while data := await reader.read(1 << 16):
-                self._log.feed(data, self._ours)
+                self.log.feed(data, self._ours)
         finally:
             transport.close()
 
@@ -129,31 +137,47 @@ class Supervisor:
     def __init__(self, state: Path, settings: Settings) -> None:
         self.state = state
         self.settings = settings
+        self._run = secrets.token_hex(8)
+        self._redacted: dict[str, tuple[str, str]] = {}  # see logs.Redactor
+        self.guard = self._child("guard", lambda: ([
+            sys.executable, "-m", "vaxel.orphans", str(os.getpid()), self._run, str(state)], {}))
         media.prepare(state, settings)
-        self.media = [Child(f"media{node}", state, self._media_command(node))
+        self.media = [self._child(f"media{node}", self._media_command(node))
                       for node in range(settings.media_nodes)]
         self.api = self._python("api", "api.app", str(state))
         self.keeper = self._python("keeper", "api.keeper", str(state))
         mixer.prepare(state, settings)
-        self.mixer = Child("mixer", state, lambda: (mixer.command(state), {}))
+        self.mixer = self._child("mixer", lambda: (mixer.command(state), {}))
         self.keys = self._python("keys", "rtp.keys", "--listen", str(settings.keys_port), "--to",
                                  *map(str, settings.key_ports()))
         self.control = [
             self._python(f"control{index}", "callcontrol.process", str(state), str(index))
             for index in range(settings.control_processes)]
-        self.edge = Child("edge", state, self._edge_command)
-        self.children = [*self.media, self.mixer, self.keys, self.api, self.keeper, *self.control,
-                         self.edge]
+        self.edge = self._child("edge", self._edge_command)
+        self.children = [self.guard, *self.media, self.mixer, self.keys, self.api, self.keeper,
+                         *self.control, self.edge]
         self._tasks: list[asyncio.Task[None]] = []
+        self._watching: asyncio.Task[None] | None = None
         self._lock: Any = None
 
+    def _child(self, name: str, command: Callable[[], tuple[list[str], dict[str, str]]],
+               ours: bool = False) -> Child:
+        made = Child(name, self.state, command, orphans.mark(self.state, self._run), ours)
+        if name in self._redacted:
+            before, after = self._redacted[name]
+            made.log.redactor = Redactor(before.encode(), after.encode())
+        return made
+
     def _media_command(self, node: int) -> Callable[[], tuple[list[str], dict[str, str]]]:
-        return lambda: (media.command(self.state, self.settings, node), {})
+        # Nobody who sends something to a node can know them.
+        marks = f"<{secrets.token_hex(8)}<", f">{secrets.token_hex(8)}>"
+        self._redacted[f"media{node}"] = marks
+        return lambda: (media.command(self.state, self.settings, node, marks), {})
 
     def _python(self, name: str, module: str, *arguments: str) -> Child:
         command = [sys.executable, "-m", "vaxel.logged", name, self.settings.log_level, module,
                    *arguments]
-        return Child(name, self.state, lambda: (command, {}), ours=True)
+        return self._child(name, lambda: (command, {}), ours=True)
 
     def _edge_command(self) -> tuple[list[str], dict[str, str]]:
         edge.prepare(self.state, self.settings)
@@ -167,9 +191,12 @@ class Supervisor:
     async def start(self, progress: Callable[[str], None]) -> None:
         """Bring everything up; StartError."""
         self._take_lock()
+        await asyncio.to_thread(self._take_over)
         self._check_store()
         put_in_force(self.state, self.settings)
         self._check_ports()
+        self._keep(self.guard)
+        self._watching = asyncio.create_task(watchdog.watch(self._watched()))
         for child in self.media:
             self._keep(child)
         progress("media started")
@@ -182,29 +209,27 @@ class Supervisor:
         for child in self.control:
             self._keep(child)
         await self._until(self._control_at_work, 20, "control0", progress)
-        self._tasks.append(asyncio.create_task(self._kill_what_hangs()))
         self._keep(self.edge)
         await self._until(self._edge_answers, 20, "edge", progress)
 
     def _keep(self, child: Child) -> None:
         self._tasks.append(asyncio.create_task(child.keep()))
 
-    async def _kill_what_hangs(self) -> None:
-        """Looks are counted, not seconds: who hung with the whole machine is forgiven."""
-        live = mapping.open_live(self.state)
-        beaten = [0] * len(self.control)  # the life in which its heart was last seen to beat
-        silent = [0] * len(self.control)
-        while True:
-            await asyncio.sleep(LOOK_S)
-            for index, child in enumerate(self.control):
-                if live.control(index, time.time_ns() // 1_000_000):
-                    beaten[index], silent[index] = child.starts, 0
-                elif beaten[index] == child.starts:
-                    silent[index] += 1
-                if silent[index] >= HUNG_LOOKS:
-                    log.warning("process hangs", child=child.name)
-                    silent[index] = 0
-                    child.kill()
+    def _watched(self) -> list[Watched]:
+        """Every child, with its sign of life."""
+        live, chosen = mapping.open_live(self.state), self.settings
+        return [
+            Watched(self.guard, watchdog.unasked),
+            *(Watched(child, watchdog.media(port))
+              for child, port in zip(self.media, chosen.media_ports(), strict=True)),
+            Watched(self.mixer, watchdog.mixer(mixer.control(self.state))),
+            Watched(self.keys, watchdog.keys(chosen.keys_port)),
+            Watched(self.api, watchdog.Heart(lambda: live.beaten_ms(Beat.BEAT_API)),
+                    start_looks=watchdog.API_START_LOOKS),
+            Watched(self.keeper, watchdog.Heart(lambda: live.heartbeat_ms)),
+            *(Watched(child, watchdog.control(live, index))
+              for index, child in enumerate(self.control)),
+            Watched(self.edge, watchdog.edge(chosen.rpc_port), watchdog.stuck_workers(live))]
 
     def _take_lock(self) -> None:
         self._lock = (self.state / "lock").open("w")
@@ -213,6 +238,14 @@ class Supervisor:
         except OSError as error:
             raise StartError(f"another vaxel runs in {self.state}; stop it, or use --state "
                              "another directory with other ports") from error
+
+    def _take_over(self) -> None:
+        """End what an earlier run has left behind; it may have been of another version."""
+        left = orphans.end(self.state)
+        if left:
+            log.warning("processes of an earlier run ended", pids=left)
+        if mapping.renew_live(self.state):
+            log.warning("the live state was of another version; there is an empty one now")
 
     def _check_store(self) -> None:
         try:
@@ -279,8 +312,10 @@ class Supervisor:
 
     async def stop(self) -> None:
         """End everything: the edge first, so that no new call begins; media last."""
+        if self._watching:
+            self._watching.cancel()
         for child in (self.edge, *self.control, self.keeper, self.api, self.keys, self.mixer,
-                      *self.media):
+                      *self.media, self.guard):
             await child.stop()
         for task in self._tasks:
             task.cancel()

@@ -8,6 +8,7 @@ import ipaddress
 import re
 from typing import Any
 
+import msgspec
 import phonenumbers
 
 from api.access.checks import check_account, check_provider
@@ -15,12 +16,13 @@ from api.config import plans, queues, schedules, services
 from api.http import rights
 from api.http.errors import invalid, no_such
 from api.publish.publisher import plans as numbering_plans
-from routing_core import mapping
+from routing_core import mapping, numbers
 from store.links import targets_of
 from store.model import (
     Account,
     ApiKey,
     Area,
+    CallerRule,
     Contact,
     Device,
     EventHook,
@@ -85,6 +87,7 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
             plans.check_device(row.user, row.kind, writer)
         case Number():
             _possible(row.e164)
+            _as_routed("e164", row.e164)
             if row.target is not None:
                 plans.check_number(row.kind, row.target.user, writer)
             _target("target", row.target, writer)
@@ -110,6 +113,10 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
             _key(row, writer)
         case Contact():
             plans.check_has(row.user, "personal_contacts", "user", writer)
+            for i, number in enumerate(row.numbers):
+                _as_routed(f"numbers[{i}].e164", number.e164)
+        case CallerRule():
+            _as_routed("number", row.number)
         case Service():
             if getattr(before, "extension", None) != row.extension:
                 _extension("service", row.tenant, row.extension, writer)
@@ -124,6 +131,9 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
             _trunk(row, writer)
         case Route():
             _usable_trunk(row.tenant, row.trunk, writer)
+            if any(row.prefix.startswith(f"{code}0") for code in numbers.NATIONAL_DIGITS):
+                raise invalid("prefix", "no number begins so: leave out the 0 behind the country "
+                              "code")
         case Account():
             check_account(row, writer)
         case Provider():
@@ -132,6 +142,7 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
             if len(writer.find("webhook", tenant=row.tenant)) > MAX_HOOKS:
                 raise invalid("", f"a company has at most {MAX_HOOKS} webhooks")
         case Area():
+            _as_routed("centre", row.centre)
             if row.trunk is not None:
                 _usable_trunk(None, row.trunk, writer)
 
@@ -170,8 +181,14 @@ def _possible(e164: str) -> None:
         possible = phonenumbers.is_possible_number(phonenumbers.parse(e164))
     except phonenumbers.NumberParseException:
         possible = False
-    if not possible:
+    if not possible or not numbers.routed(e164):
         raise invalid("e164", "there are no such numbers")
+
+
+def _as_routed(field: str, number: str) -> None:
+    """A number is kept as it is looked up: without a trunk prefix behind the country code."""
+    if numbers.routed(number) not in ("", number):
+        raise invalid(field, f"write it as {numbers.routed(number)}")
 
 
 def _tenant(row: Tenant, writer: SqliteWriter) -> None:
@@ -213,6 +230,10 @@ def _target(field: str, target: Target | None, writer: SqliteWriter) -> None:
     if target.kind == "number" and not re.fullmatch(
             r"\+[1-9][0-9]{5,14}", target.text or "", re.ASCII):
         raise invalid(f"{field}.text", "an E.164 number with +")
+    if target.kind == "number":
+        _as_routed(f"{field}.text", target.text or "")
+        if not numbers.routed(target.text or ""):
+            raise invalid(f"{field}.text", "there are no such numbers")
     if target.group is not None:
         _way_out(target.group, field, writer)
 
@@ -249,9 +270,17 @@ def _trunk(row: Trunk, writer: SqliteWriter) -> None:
                 raise invalid(f"sources[{index}]", str(error)) from error
             if canonical != source[3:]:
                 raise invalid(f"sources[{index}]", f"write it as ip:{canonical}")
-        for other in writer.select("trunk", ("id", "sources")):
-            if other[0] != row.id and f'"{source}"' in other[1]:
-                raise invalid(f"sources[{index}]", f"{source} is another trunk's")
+        if writer.noted("sources", lambda: _sources(writer))[source] != {row.id}:
+            raise invalid(f"sources[{index}]", f"{source} is another trunk's")
+
+
+def _sources(writer: SqliteWriter) -> dict[str, set[int]]:
+    """{source: the trunks that have it}"""
+    found: dict[str, set[int]] = {}
+    for id_, sources in writer.select("trunk", ("id", "sources")):
+        for source in msgspec.json.decode(sources, type=tuple[str, ...]):
+            found.setdefault(source, set()).add(id_)
+    return found
 
 
 def visible(row: Row, tenant: int | None) -> Row:

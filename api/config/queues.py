@@ -57,7 +57,8 @@ def check_member(row: QueueMember, writer: SqliteWriter) -> None:
     _named_queue("service", row.service, writer)
     if not row.device_kinds:
         raise invalid("device_kinds", "no telephone of the member would ring")
-    if _count(writer.select("queue_member", ("id",), service=row.service)) > MAX_MEMBERS:
+    if writer.noted(("members", row.service), lambda: _count(
+            writer.select("queue_member", ("id",), service=row.service))) > MAX_MEMBERS:
         raise invalid("service", f"a queue has at most {MAX_MEMBERS} members")
     if _count(writer.select("queue_member", ("id",), user=row.user)) > MAX_QUEUES:
         raise invalid("user", f"a user is in at most {MAX_QUEUES} queues")
@@ -102,16 +103,24 @@ def _named_once(field: str, skills: Iterable[Skill]) -> None:
 
 def _few_skills(field: str, queue: int, tenant: int, writer: SqliteWriter) -> None:
     """The members of a queue and the ways into it know few different skills."""
-    lists = {text for text, in writer.select("queue_member", ("skills",), service=queue)}
-    names = {skill.name for text in lists for skill in _skills.decode(text)}
-    for service in _services(tenant, "queue_entry", writer):
-        entry = service.settings
-        if entry.queue == queue:
-            for skills in (entry.skills, *(step.skills for step in entry.relaxations)):
-                names.update(skill.name for skill in skills)
+    names = writer.noted(("member skills", queue), lambda: {
+        skill.name for text in {text for text, in writer.select(
+            "queue_member", ("skills",), service=queue)} for skill in _skills.decode(text)})
+    names = names | writer.noted(("entry skills", tenant), lambda: _asked_skills(
+        tenant, writer)).get(queue, set())
     if len(names) > MAX_SKILLS:
         raise invalid(field, f"a queue knows at most {MAX_SKILLS} skills, this would be one too "
                       "many: " + ", ".join(sorted(names)))
+
+
+def _asked_skills(tenant: int, writer: SqliteWriter) -> dict[int, set[str]]:
+    """{queue: the skills that the ways into it name}"""
+    found: dict[int, set[str]] = {}
+    for service in _services(tenant, "queue_entry", writer):
+        entry = service.settings
+        for skills in (entry.skills, *(step.skills for step in entry.relaxations)):
+            found.setdefault(entry.queue, set()).update(skill.name for skill in skills)
+    return found
 
 
 def _services(tenant: int, kind: str, writer: SqliteWriter) -> list[Any]:

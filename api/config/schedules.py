@@ -5,7 +5,7 @@ chance; the administrator hears which two, and on which day.
 """
 
 import datetime
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
 
 from api.http.errors import invalid
 from routing_core.build import holidays_of
@@ -21,18 +21,24 @@ def check(schedule: Schedule) -> None:
     """Raise the Problem that the rules have, with the field."""
     for index, rule in enumerate(schedule.rules):
         _check_rule(f"rules[{index}]", rule)
-    holidays = frozenset(holidays_of(schedule.country))
-    days = set(SAMPLE)
+    pairs = [(i, j) for j, b in enumerate(schedule.rules) for i, a in enumerate(schedule.rules[:j])
+             if a.priority == b.priority and a.open != b.open]
+    if not pairs:
+        return
+    sampled = set(SAMPLE)
     for rule in schedule.rules:
         if rule.kind == "dates":
             first, last = _dates(rule)
-            days.update(first + datetime.timedelta(day)
-                        for day in range(-1, min((last - first).days, 400) + 2))
-    pairs = [(i, j) for j, b in enumerate(schedule.rules) for i, a in enumerate(schedule.rules[:j])
-             if a.priority == b.priority and a.open != b.open]
+            sampled.update(first + datetime.timedelta(day)
+                           for day in range(-1, min((last - first).days, 400) + 2))
+    days, holidays = sorted(sampled), frozenset(holidays_of(schedule.country))
+    today = _Days(days, holidays)
+    yesterday = _Days([day - datetime.timedelta(1) for day in days], holidays)
+    covered = [_covered(rule, today, yesterday) for rule in schedule.rules]
     for i, j in pairs:
-        day = next(_clashes(schedule.rules[i], schedule.rules[j], days, holidays), None)
-        if day:
+        clash = _common(covered[i], covered[j])
+        if clash:
+            day = days[(clash & -clash).bit_length() - 1]
             raise invalid(f"rules[{j}].priority",
                           f"rules {i + 1} and {j + 1} have the same priority and contradict each "
                           f"other on {day.isoformat()}: give one of them a higher priority")
@@ -70,40 +76,68 @@ def _dates(rule: ScheduleRule) -> tuple[datetime.date, datetime.date]:
             datetime.date.fromisoformat(rule.to_date or ""))
 
 
-def _applies(rule: ScheduleRule, day: datetime.date, holidays: frozenset[int]) -> bool:
+#: (first minute, the one after the last, the days on which that is covered, a bit each)
+_Cover = list[tuple[int, int, int]]
+
+
+class _Days:
+    """Sets of some days, as the bits of numbers: a hundred rules meet on thousands of days."""
+
+    def __init__(self, days: list[datetime.date], holidays: frozenset[int]) -> None:
+        self._days = days
+        kinds: dict[tuple[str, int | str], list[int]] = {}
+        for i, day in enumerate(days):
+            for key in (("weekly", day.weekday()), ("monthly", day.day),
+                        ("yearly", f"{day:%m-%d}"),
+                        ("holiday", int((day - EPOCH).days in holidays))):
+                kinds.setdefault(key, []).append(i)
+        self._kinds = {key: _bits(found, len(days)) for key, found in kinds.items()}
+
+    def of(self, rule: ScheduleRule) -> int:
+        """Those on which the rule applies."""
+        if rule.kind == "daily":
+            return (1 << len(self._days)) - 1
+        if rule.kind == "dates":
+            first, last = _dates(rule)
+            return (1 << bisect_right(self._days, last)) - (1 << bisect_left(self._days, first))
+        found = 0
+        for (kind, value), bits in self._kinds.items():
+            if kind == rule.kind and _holds(rule, value):
+                found |= bits
+        return found
+
+
+def _bits(of: list[int], size: int) -> int:
+    found = bytearray(size // 8 + 1)
+    for i in of:
+        found[i // 8] |= 1 << i % 8
+    return int.from_bytes(found, "little")
+
+
+def _holds(rule: ScheduleRule, value: int | str) -> bool:
     match rule.kind:
-        case "daily":
-            return True
         case "weekly":
-            return day.weekday() in rule.weekdays
+            return value in rule.weekdays
         case "monthly":
-            return rule.from_day <= day.day <= rule.to_day
+            return rule.from_day <= int(value) <= rule.to_day
         case "yearly":
-            at, first, last = f"{day:%m-%d}", rule.from_date or "", rule.to_date or ""
+            at, first, last = str(value), rule.from_date or "", rule.to_date or ""
             return first <= at <= last if first <= last else at >= first or at <= last
-        case "holiday":
-            return (day - EPOCH).days in holidays
         case _:
-            first_day, last_day = _dates(rule)
-            return first_day <= day <= last_day
+            return bool(value)
 
 
-def _minutes(rule: ScheduleRule, day: datetime.date,
-             holidays: frozenset[int]) -> Iterator[tuple[int, int]]:
+def _covered(rule: ScheduleRule, today: _Days, yesterday: _Days) -> _Cover:
     if rule.start < rule.end:
-        if _applies(rule, day, holidays):
-            yield rule.start, rule.end
-        return
-    if _applies(rule, day, holidays):
-        yield rule.start, 1440
-    if _applies(rule, day - datetime.timedelta(1), holidays):
-        yield 0, rule.end
+        return [(rule.start, rule.end, today.of(rule))]
+    return [(rule.start, 1440, today.of(rule)), (0, rule.end, yesterday.of(rule))]
 
 
-def _clashes(a: ScheduleRule, b: ScheduleRule, days: set[datetime.date],
-             holidays: frozenset[int]) -> Iterator[datetime.date]:
-    for day in sorted(days):
-        theirs = list(_minutes(b, day, holidays))
-        if any(start < other_end and other_start < end
-               for start, end in _minutes(a, day, holidays) for other_start, other_end in theirs):
-            yield day
+def _common(one: _Cover, two: _Cover) -> int:
+    """The days on which both cover the same minute."""
+    found = 0
+    for start, end, days in one:
+        for other_start, other_end, other_days in two:
+            if start < other_end and other_start < end:
+                found |= days & other_days
+    return found

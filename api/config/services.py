@@ -14,6 +14,8 @@ from store.model import Mailbox, Menu, Message, Queue, QueueEntry, Row, Service,
 from store.sqlite import SqliteWriter
 
 _DIGITS = "01234567890"
+#: Call control ends a call that has come to more services.
+LONGEST_WAY = 50
 
 
 def shown(body: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def _onward(row: Service) -> tuple[str, Target | None]:
 
 
 def _no_loop(row: Service, writer: SqliteWriter) -> None:
-    """A caller who does nothing is not led around for ever."""
+    """A caller who does nothing is not led around for ever, or as good as that."""
     field, target = _onward(row)
     way, seen = [row.name], {row.id}
     while target is not None and target.service is not None:
@@ -125,6 +127,9 @@ def _no_loop(row: Service, writer: SqliteWriter) -> None:
         way.append(at.name)
         if at.id == row.id:
             raise invalid(field, "a caller who does nothing would go round: " + " → ".join(way))
+        if len(way) > LONGEST_WAY:
+            raise invalid(field, f"a caller who does nothing would hear more than {LONGEST_WAY} "
+                          "services in a row")
         if at.id in seen:
             return
         seen.add(at.id)

@@ -2,7 +2,6 @@
 too much, what it means, and what is answered. The only place that does any of it.
 """
 
-import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -43,8 +42,15 @@ def attach(app: Sanic[Any, Any]) -> None:
 
 def methods_of(path: str) -> str:
     """What Allow says of a path."""
-    return ", ".join(sorted({one.method for one in ROUTES if re.fullmatch(
-        re.sub(r"\{\w+(:str)?\}", "[^/]+", one.path), path)}))
+    asked = path.split("/")
+    return ", ".join(sorted({one.method for one in ROUTES if _leads(one.path.split("/"), asked)}))
+
+
+def _leads(parts: list[str], asked: list[str]) -> bool:
+    """Whether the path of a route, in parts, is that which was asked for."""
+    return len(parts) == len(asked) and all(
+        one != "" if part.startswith("{") else one == part
+        for part, one in zip(parts, asked, strict=True))
 
 
 def _handler(route: Route) -> Any:

@@ -5,6 +5,7 @@ work be done again. What rtpengine leaves behind when it is killed (a pcap witho
 still in tmp/) is taken when rtpengine does not know the call any more.
 """
 
+import contextlib
 import datetime
 import re
 import urllib.parse
@@ -117,11 +118,12 @@ class Recordings:
             return None
 
     def _call_of(self, uid: str, call_id: str) -> CallRecord | None:
-        # rtpengine writes our uid at the end of a call; when it was killed, there is the call-id.
-        try:
-            return self.store.call(uid)
-        except NotFound:
-            return self.store.call_by_call_id(call_id)
+        # rtpengine writes our uid at the end of a call; when it was killed, there is the call-id,
+        # which is the uid of a call that the edge alone carries.
+        for one in (uid, call_id):
+            with contextlib.suppress(NotFound):
+                return self.store.call(one)
+        return self.store.call_by_call_id(call_id)
 
 
 def _read(text: Path) -> str:

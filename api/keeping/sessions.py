@@ -8,7 +8,7 @@ is still at work.
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -20,6 +20,11 @@ from routing_core.codes import SlotState
 log = structlog.get_logger()
 
 LOST = 6  # kemi.names.Ended.LOST
+#: Of a call's uid; the sessions of call control have names with a dot.
+UID_DIGITS: Final = 28
+#: Places in a Party of kemi.calls.
+TAG: Final = 2
+TARGET: Final = 3
 #: Looks in a row at which the media of a call must be missing.
 MISSES = 2
 #: A call younger than this may not have reached rtpengine's list yet.
@@ -31,6 +36,15 @@ HUNG_MS = 10_000
 SETTLE_MS = 4500
 
 
+class Bye(NamedTuple):
+    """What Kamailio needs to send one: request line, next hop ("." = the request line's), and
+    headers."""
+
+    target: str
+    next_hop: str
+    headers: str
+
+
 class Sessions:
     """Watches the calls in progress."""
 
@@ -38,6 +52,7 @@ class Sessions:
         self.live = live
         self.edge = edge
         self._missing: dict[tuple[int, int], int] = {}
+        self._orphans: set[str] = set()
 
     async def expire(self, now_ms: int) -> int:
         """End what has outlived its lease; how many."""
@@ -58,7 +73,7 @@ class Sessions:
                 continue
             answer = msgspec.json.decode(call["answer"] or b"{}")
             setup = msgspec.json.decode(call["setup"] or b"{}")
-            if not answer.get("media") or setup.get("call_id") in known:
+            if not answer.get("media") or setup.get("uid") in known:
                 continue
             times = self._missing.get((slot, nonce), 0) + 1
             if times < MISSES:
@@ -67,6 +82,15 @@ class Sessions:
                 ended += await self.drop(slot, nonce, call, now_ms, "its media is gone")
         self._missing = missing
         return ended
+
+    def media_orphans(self, known: set[str]) -> set[str]:
+        """The calls of the edge that rtpengine still knows although their slot is free: seen so at
+        two looks in a row. known: call-ids of all nodes; the edge's are the calls' uids."""
+        slots = (self.live.call(slot, nonce) for slot, nonce in self.live.calls())
+        there = {msgspec.json.decode(call["setup"] or b"{}").get("uid") for call in slots if call}
+        lost = {one for one in known if len(one) == UID_DIGITS and "." not in one} - there
+        found, self._orphans = lost & self._orphans, lost
+        return found
 
     async def control_gone(self, now_ms: int) -> int:
         """End the calls of call control processes that have died, answered or not."""
@@ -98,30 +122,32 @@ class Sessions:
             return False
         log.warning("call dropped", why=why, slot=slot)
         if call["state"] == SlotState.ANSWERED:
-            await asyncio.gather(*(self._bye(*side) for side in byes(call)))
+            await asyncio.gather(*map(self._bye, byes(call)))
         return True
 
-    async def _bye(self, uri: str, headers: str) -> None:
+    async def _bye(self, bye: Bye) -> None:
         try:
-            await self.edge.call("tm.t_uac_start", "BYE", uri, ".", ".", headers)
+            await self.edge.call("tm.t_uac_start", "BYE", bye.target, bye.next_hop, ".",
+                                 bye.headers)
         except EdgeRpcError as error:
             log.info("bye not sent", error=str(error))
 
 
-def byes(call: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(request URI, headers) of a BYE to each side of an answered call."""
+def byes(call: Mapping[str, Any]) -> list[Bye]:
+    """A BYE to each side of an answered call, as it stands in the slot's notes (kemi.calls)."""
     try:
         setup = msgspec.json.decode(call["setup"])
-        answer = msgspec.json.decode(call["answer"])
-        caller, called = setup["from"], answer["to"]
-        sides = [(setup["contact"], called, caller), (answer["contact"], caller, called)]
+        caller = setup["party"]
+        called = msgspec.json.decode(call["answer"])["party"]
         call_id = setup["call_id"]
     except (KeyError, TypeError, msgspec.DecodeError):
         return []
     found = []
-    for contact, from_, to in sides:
-        uri = contact.partition("<")[2].partition(">")[0] or contact
-        headers = (f"From: {from_}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n"
-                   "CSeq: 2000000 BYE\r\nReason: SIP;cause=408;text=\"Session lost\"\r\n")
-        found.append((uri, headers))
+    for to, from_ in ((caller, called), (called, caller)):
+        _kind, _id, tag, target, goes_to, routes, _source = to
+        route = "".join(f"Route: <{one}>\r\n" for one in routes)
+        found.append(Bye(target, goes_to or (routes[0] if routes else "."), (
+            f"From: <{from_[TARGET]}>;tag={from_[TAG]}\r\nTo: <{target}>;tag={tag}\r\n"
+            f"Call-ID: {call_id}\r\nCSeq: 2000000 BYE\r\n{route}"
+            "Reason: SIP;cause=408;text=\"Session lost\"\r\n")))
     return found

@@ -16,6 +16,7 @@ from api.keeping.edge_rpc import EdgeRpc, EdgeRpcError
 from api.operations import asking, system
 from api.operations.shapes import State
 from routing_core import Kernel, Live, mapping
+from rtp.keys import PING, PONG
 from rtp.ng import NgClient, Node
 from store import SqliteStore
 from store.bus import NobodyThere, ask
@@ -26,6 +27,8 @@ DAY_S: Final = 86_400
 ANSWER_S: Final = 0.25
 #: The keeper's heart beats ten times a second.
 KEEPER_SILENCE_MS: Final = 3000
+#: A worker of the edge waits a tenth of a second for a media node, and for nothing else so long.
+BUSY_MS: Final = 2000
 #: How often something is really written and synced, and how long that may take.
 WRITE_EVERY_S, WRITE_SLOW_S, WRITE_STUCK_S = 5.0, 2.0, 30.0
 #: Configuration is published before the API answers; a company's queues find a process in 2 s.
@@ -59,6 +62,8 @@ class Around:
                                for node in range(settings["media_nodes"])])
         self.disk = WrittenDisk(state)
         self.numbers = itertools.count(1)
+        #: Kamailio's, when it was last asked: to be named when it does not answer.
+        self.edge_pids: list[int] = []
 
     async def open(self) -> None:
         """The sockets for questions."""
@@ -180,7 +185,8 @@ async def keeper(around: Around) -> list[Finding]:
 
 
 async def edge(around: Around) -> list[Finding]:
-    """Kamailio: its management answers, a worker answers SIP, and there is memory left."""
+    """Kamailio: its management answers, a worker answers SIP, none of them is frozen, and there is
+    memory left."""
     host, port = around.settings["address"], around.settings["sip_port"]
     question = asking.options(host, port, next(around.numbers))
     try:
@@ -189,17 +195,35 @@ async def edge(around: Around) -> list[Finding]:
                 around.edge.call("core.psx"), around.edge.call("core.shmmem"),
                 asking.datagram(host, port, question, ANSWER_S - 0.05))
     except (EdgeRpcError, OSError, TimeoutError):
-        return [Finding("edge", "down", "Kamailio does not answer: no call can be set up")]
+        return [Finding("edge", "down", _and("Kamailio does not answer: no call can be set up",
+                                             _frozen(around)))]
+    around.edge_pids = [int(entry["PID"]) for entry in processes]
+    frozen = _frozen(around)
     workers = sum(" receiver" in entry.get("DSC", "") for entry in processes)
     free = memory["free"] / max(memory["total"], 1)
     state, problem = worst(
         ("ok", "") if answer.startswith(b"SIP/2.0 ") else
-        ("down", f"no worker of Kamailio answers at {host}:{port}"),
+        ("down", _and(f"no worker of Kamailio answers at {host}:{port}", frozen)),
+        ("degraded", "; ".join(frozen)) if frozen else ("ok", ""),
         ("degraded", f"{free:.0%} of Kamailio's shared memory is left: give it more "
                      "(shared_memory_mb)") if free < 0.1 else ("ok", ""))
     return [Finding("edge", state, problem, {
         "workers": workers, "shared_memory_bytes": memory["total"],
         "shared_memory_free_bytes": memory["free"]})]
+
+
+def _frozen(around: Around) -> list[str]:
+    """A sentence for each process of the edge that gets on with nothing."""
+    pids = set(around.edge_pids)
+    now = around.now_ms()
+    found = system.stopped(filter(None, map(system.process, around.edge_pids)))
+    return found + [f"worker {pid} has worked on one message for {(now - since) // 1000} s"
+                    for pid, since in around.live.workers()
+                    if pid in pids and since and now - since > BUSY_MS]
+
+
+def _and(sentence: str, more: list[str]) -> str:
+    return "; ".join([sentence, *more])
 
 
 async def media(around: Around) -> list[Finding]:
@@ -273,10 +297,12 @@ async def mixer(around: Around) -> list[Finding]:
 
 
 async def keys(around: Around) -> list[Finding]:
-    """Who passes pressed keys on: the port is somebody's. There is no answer to wait for."""
+    """Who passes pressed keys on."""
     try:
-        await asking.datagram("127.0.0.1", around.settings["keys_port"], b"{}", 0.02)
+        said = await asking.datagram("127.0.0.1", around.settings["keys_port"], PING, ANSWER_S)
     except OSError:
+        said = b""
+    if said != PONG:
         return [Finding("keys", "down", "nobody passes pressed keys on: menus hear nothing")]
     return [Finding("keys")]
 

@@ -1,8 +1,10 @@
 """What the machine says: its clock, its disks, processes, certificates. Nothing here waits."""
 
+import contextlib
 import ctypes
 import os
 import ssl
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -73,6 +75,50 @@ def usage(pids: list[int]) -> Usage | None:
         began.append(int(fields[19]) / _TICKS)
         memory += int(fields[21]) * _PAGE
     return Usage(_booted() + min(began), cpu / _TICKS, memory) if began else None
+
+
+class Process(NamedTuple):
+    """state: the letter of man 5 proc; T and t: stopped, Z: dead, D: waits for a disk."""
+
+    pid: int
+    state: str
+    group: int
+
+
+def process(pid: int) -> Process | None:
+    """None when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return Process(pid, fields[0], int(fields[2]))
+
+
+def group(leader: int) -> list[Process]:
+    """The leader of a process group, and those of the group that descend from it."""
+    found = []
+    waiting = [leader]
+    for pid in waiting:
+        one = process(pid)
+        if one and one.group == leader:
+            found.append(one)
+            waiting += children(pid)
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """Of all threads of a process."""
+    found: list[int] = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for path in list(Path(f"/proc/{pid}/task").iterdir()):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += map(int, (path / "children").read_text().split())
+    return found
+
+
+def stopped(processes: Iterable[Process]) -> list[str]:
+    """What is to be said of those that do nothing until somebody lets them go on."""
+    return [f"process {one.pid} is stopped" for one in processes if one.state in "Tt"]
 
 
 def expiry(certificate: Path) -> datetime:

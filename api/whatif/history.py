@@ -2,6 +2,7 @@
 talked and rang, and when agents were there."""
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable
 from operator import neg
 from typing import Any, Final
@@ -69,7 +70,7 @@ class History:
         self._now = 0
         self._calls: dict[int, Arrival] = {}
         self._onward: dict[str, tuple[Arrival, int]] = {}
-        self._refused: dict[int, list[tuple[int, Arrival]]] = {}
+        self._refused: dict[int, deque[tuple[int, Arrival]]] = {}
         self._offers: dict[int, int] = {}
         self._served: dict[int, tuple[Arrival | None, int]] = {}
         self._wraps: dict[int, tuple[int, int]] = {}
@@ -115,11 +116,11 @@ class History:
         before = self._onward.pop(uid, None) if uid else None
         if before is not None:
             return before[0]
-        waiting = self._refused.get(said.queue, [])
+        waiting = self._refused.get(said.queue) or deque()
         while waiting and waiting[0][0] < self._now - ONWARD_MS:
-            waiting.pop(0)
+            waiting.popleft()
         if waiting:
-            arrival = waiting.pop(0)[1]
+            arrival = waiting.popleft()[1]
             arrival.uid = arrival.uid or uid
             return arrival
         if not self._begin_ms <= self._now < self._end_ms:
@@ -136,7 +137,7 @@ class History:
         arrival = self._comes(said, uid)
         onward = self._house.onward(said.queue, said.x)
         if arrival and onward:
-            self._refused.setdefault(onward.queue, []).append((self._now, arrival))
+            self._refused.setdefault(onward.queue, deque()).append((self._now, arrival))
 
     def _left(self, said: _Said, uid: str) -> None:
         self._callbacks.discard(said.caller)

@@ -1,6 +1,7 @@
 """What a change does to the queues: their callers and agents of the period, simulated with both
 configurations, beside what really happened."""
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
@@ -110,15 +111,15 @@ def _planned(asked: Question, history: History) -> list[Planned]:
     """Everybody who came to a queue before or comes after, by time."""
     before, after = asked.houses
     by_uid = {arrival.uid: arrival for arrival in history.arrivals if arrival.uid}
-    nameless: dict[int, list[Arrival]] = {}
+    nameless: dict[int, deque[Arrival]] = {}
     for arrival in history.arrivals:
         if not arrival.uid:
-            nameless.setdefault(arrival.queue, []).append(arrival)
+            nameless.setdefault(arrival.queue, deque()).append(arrival)
     found: list[Planned] = []
     known: set[int] = set()
     for turn in asked.turns:
         old, new = _door(before, turn.before), _door(after, turn.after)
-        came = by_uid.get(turn.uid) or _refused(nameless.get(old.queue, []), turn.at_ms) \
+        came = by_uid.get(turn.uid) or _refused(nameless.get(old.queue, deque()), turn.at_ms) \
             if old else Arrival(turn.at_ms, new.queue if new else 0, turn.uid)
         if came is not None:  # else its events are not kept any more
             known.add(id(came))
@@ -133,10 +134,10 @@ def _door(house: House, label: Label) -> Door | None:
     return house.doors.get(label[1]) if label[0] == "service" else None
 
 
-def _refused(waiting: list[Arrival], at_ms: int) -> Arrival | None:
+def _refused(waiting: deque[Arrival], at_ms: int) -> Arrival | None:
     while waiting and waiting[0].at_ms < at_ms:
-        waiting.pop(0)
-    return waiting.pop(0) if waiting and waiting[0].at_ms <= at_ms + _ENTRY_MS else None
+        waiting.popleft()
+    return waiting.popleft() if waiting and waiting[0].at_ms <= at_ms + _ENTRY_MS else None
 
 
 def _people(planned: Iterable[Planned], changed: bool, history: History, seed: int) -> list[Person]:

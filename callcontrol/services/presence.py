@@ -149,15 +149,9 @@ class PresenceCode(_Presence):
 
     async def forward(self) -> None:
         """All calls to a number, or a colleague's extension."""
-        number = self.code.first
-        user = self.desk.user_of_extension(self.call.tenant, number)
-        country = {"SE": "46", "FI": "358"}[self.tenant.country]
-        if number.startswith("00"):
-            number = "+" + number[2:]
-        elif number.startswith("0"):
-            number = f"+{country}{number[1:]}"
-        elif not number.startswith("+"):
-            number = ""
+        keyed = self.code.first
+        user = self.desk.user_of_extension(self.call.tenant, keyed)
+        number = self.desk.e164(self.call.tenant, keyed) if keyed.startswith(("+", "0")) else ""
         if user == self.side.user or not (user or number):
             await self.say("not_allowed", barge=False)
             return

@@ -22,6 +22,8 @@ FORGET_S: Final = 64.0
 OFFER_S: Final = 10.0
 OFFER_TRIES: Final = 4
 MAX_INFO: Final = 200
+#: Two numbers of at most 19 digits.
+MAX_ANSWERER: Final = 39
 SDP_TYPE: Final = "application/sdp"
 
 
@@ -498,7 +500,8 @@ def _sdp(record: Record) -> str | None:
 
 def _answerer(text: str) -> tuple[int, int]:
     user, _, device = text.partition(".")
-    return (int(user), int(device)) if user.isdecimal() and device.isdecimal() else (0, 0)
+    return (int(user), int(device)) if user.isdecimal() and device.isdecimal() \
+        and len(text) <= MAX_ANSWERER else (0, 0)
 
 
 def _key(kind: str, body: str) -> str:

@@ -60,8 +60,8 @@ _LONGEST_NUMBER: Final = 4
 _DIGITS = re.compile(r"[0-9]+")
 _BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[.:](?=[0-9])")
 _UNSPEAKABLE = re.compile(r"[<>\[\]{}|\\^~`\x00-\x1f\x7f-\x9f]+")
-_BEFORE_STOP = re.compile(r" +(?=[,.;:!?])")
-_STOPS = re.compile(r"\.{2,}(?= |$)")
+_BEFORE_STOP = re.compile(r" (?=[,.;:!?])")
+_STOPS = re.compile(r"(?<!\.)\.{2,}(?= |$)")
 
 
 def _language(language: str) -> Language:

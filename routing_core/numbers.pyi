@@ -1,0 +1,3 @@
+NATIONAL_DIGITS: dict[int, tuple[int, int]]
+
+def routed(text: str) -> str: ...

@@ -1,0 +1,249 @@
+"""RFC 4475, sections 3.2 to 3.4: transactions, what a message asks for, and RFC 2543."""
+
+from typing import Final
+
+from tests.edge.attack.message import DISCARDED, LOST, UNFRAMED, case, of, sdp
+
+LAYERS: Final = [
+    # Refused, or taken for a request of RFC 2543, which has no branch.
+    case("badbranch", "3.2.1", "unusual", of(200, 400), """
+OPTIONS sip:user@example.com SIP/2.0
+To: sip:user@example.com
+From: sip:caller@example.org;tag=33242
+Max-Forwards: 3
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bK
+Accept: application/sdp
+Call-ID: badbranch.sadonfo23i420jv0as0derf3j3n
+CSeq: 8 OPTIONS
+l: 0
+
+"""),
+
+    case("insuf", "3.3.1", "invalid", of(400), """
+INVITE sip:user@example.com SIP/2.0
+CSeq: 193942 INVITE
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdj.insuf
+Content-Type: application/sdp
+l: 152
+
+""", sdp("192.0.2.95")),
+
+    case("unkscm", "3.3.2", "valid", of(416), """
+OPTIONS nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0
+To: sip:user@example.com
+From: sip:caller@example.net;tag=384
+Max-Forwards: 3
+Call-ID: unkscm.nasdfasser0q239nwsdfasdkl34
+CSeq: 3923423 OPTIONS
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw39234
+Content-Length: 0
+
+"""),
+
+    case("novelsc", "3.3.3", "valid", of(416), """
+OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0
+To: sip:user@example.com
+From: sip:caller@example.net;tag=384
+Max-Forwards: 3
+Call-ID: novelsc.asdfasser0q239nwsdfasdkl34
+CSeq: 3923423 OPTIONS
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw39234
+Content-Length: 0
+
+"""),
+
+    # "A registrar would reject this request with a 400": To has to be a SIP URI there. 416 speaks
+    # of the Request-URI, which is one (RFC 3261 21.4.14). Who registers may be asked first.
+    case("unksm2", "3.3.4", "unusual", of(400, 401), """
+REGISTER sip:example.com SIP/2.0
+To: isbn:2983792873
+From: <http://www.example.com>;tag=3234233
+Call-ID: unksm2.daksdj@hyphenated-host.example.com
+CSeq: 234902 REGISTER
+Max-Forwards: 70
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Contact: <name:John_Smith>
+l: 0
+
+"""),
+
+    # A proxy names what stands in Proxy-Require, who answers itself what stands in Require.
+    case("bext01", "3.3.5", "valid", of(420), """
+OPTIONS sip:user@example.com SIP/2.0
+To: sip:j_user@example.com
+From: sip:caller@example.net;tag=242etr
+Max-Forwards: 6
+Call-ID: bext01.0ha0isndaksdj
+Require: nothingSupportsThis, nothingSupportsThisEither
+Proxy-Require: noProxiesSupportThis, norDoAnyProxiesSupportThis
+CSeq: 8 OPTIONS
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Content-Length: 0
+
+""", holds=r"(?m)^Unsupported:.*(noProxiesSupportThis|nothingSupportsThis)"),
+
+    case("invut", "3.3.6", "valid", of(407, 415), """
+INVITE sip:user@example.com SIP/2.0
+Contact: <sip:caller@host5.example.net>
+To: sip:j.user@example.com
+From: sip:caller@example.net;tag=8392034
+Max-Forwards: 70
+Call-ID: invut.0ha0isndaksdjadsfij34n23d
+CSeq: 235448 INVITE
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Content-Type: application/unknownformat
+Content-Length: 40
+
+<audio>
+ <pcmu port="443"/>
+</audio>
+"""),
+
+    case("regaut01", "3.3.7", "valid", of(401), """
+REGISTER sip:example.com SIP/2.0
+To: sip:j.user@example.com
+From: sip:j.user@example.com;tag=87321hj23128
+Max-Forwards: 8
+Call-ID: regaut01.0ha0isndaksdj
+CSeq: 9338 REGISTER
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Authorization: NoOneKnowsThisScheme opaque-data=here
+Content-Length:0
+
+"""),
+
+    case("multi01", "3.3.8", "invalid", of(400), """
+INVITE sip:user@company.com SIP/2.0
+Contact: <sip:caller@host25.example.net>
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Max-Forwards: 70
+CSeq: 5 INVITE
+Call-ID: multi01.98asdh@192.0.2.1
+CSeq: 59 INVITE
+Call-ID: multi01.98asdh@192.0.2.2
+From: sip:caller@example.com;tag=3413415
+To: sip:user@example.com
+To: sip:other@example.net
+From: sip:caller@example.net;tag=2923420123
+Content-Type: application/sdp
+l: 154
+Contact: <sip:caller@host36.example.net>
+Max-Forwards: 5
+
+""", sdp("192.0.2.25") + b"\r\n"),
+
+    case("mcl01", "3.3.9", "invalid", of(400), """
+OPTIONS sip:user@example.com SIP/2.0
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bK293423
+To: sip:user@example.com
+From: sip:other@example.net;tag=3923942
+Call-ID: mcl01.fhn2323orihawfdoa3o4r52o3irsdf
+CSeq: 15932 OPTIONS
+Content-Length: 13
+Max-Forwards: 60
+Content-Length: 5
+Content-Type: text/plain
+
+There's no way to know how many octets are supposed to be here.
+
+""", tcp=LOST),
+
+    case("bcast", "3.3.10", "valid", of(silence=DISCARDED), """
+SIP/2.0 200 OK
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bK1324923
+Via: SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK1saber23
+Call-ID: bcast.0384840201234ksdfak3j2erwedfsASdf
+CSeq: 35 INVITE
+From: sip:user@example.com;tag=11141343
+To: sip:user@example.edu;tag=2229
+Content-Length: 154
+Content-Type: application/sdp
+Contact: <sip:user@host28.example.com>
+
+""", sdp("192.0.2.198")),
+
+    case("zeromf", "3.3.11", "valid", of(483), """
+OPTIONS sip:user@example.com SIP/2.0
+To: sip:user@example.com
+From: sip:caller@example.net;tag=3ghsd41
+Call-ID: zeromf.jfasdlfnm2o2l43r5u0asdfas
+CSeq: 39234321 OPTIONS
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw2349i
+Max-Forwards: 0
+Content-Length: 0
+
+"""),
+
+    case("cparam01", "3.3.12", "valid", of(401), """
+REGISTER sip:example.com SIP/2.0
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Max-Forwards: 70
+From: sip:watson@example.com;tag=DkfVgjkrtMwaerKKpe
+To: sip:watson@example.com
+Call-ID: cparam01.70710@saturn.example.com
+CSeq: 2 REGISTER
+Contact: sip:+19725552222@gw1.example.net;unknownparam
+l: 0
+
+"""),
+
+    case("cparam02", "3.3.13", "valid", of(401), """
+REGISTER sip:example.com SIP/2.0
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Max-Forwards: 70
+From: sip:watson@example.com;tag=838293
+To: sip:watson@example.com
+Call-ID: cparam02.70710@saturn.example.com
+CSeq: 3 REGISTER
+Contact: <sip:+19725552222@gw1.example.net;unknownparam>
+l: 0
+
+"""),
+
+    case("regescrt", "3.3.14", "valid", of(401), """
+REGISTER sip:example.com SIP/2.0
+To: sip:user@example.com
+From: sip:user@example.com;tag=8
+Max-Forwards: 70
+Call-ID: regescrt.k345asrl3fdbv@192.0.2.1
+CSeq: 14398234 REGISTER
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+M: <sip:user@example.com?Route=%3Csip:sip.example.com%3E>
+L:0
+
+"""),
+
+    case("sdp01", "3.3.15", "valid", of(406, 407), """
+INVITE sip:user@example.com SIP/2.0
+To: sip:j_user@example.com
+Contact: <sip:caller@host15.example.net>
+From: sip:caller@example.net;tag=234
+Max-Forwards: 5
+Call-ID: sdp01.ndaksdj9342dasdd
+Accept: text/nobodyKnowsThis
+CSeq: 8 INVITE
+Via: SIP/2.0/{transport} {host}:{port};branch=z9hG4bKkdjuw
+Content-Length: 150
+Content-Type: application/sdp
+
+""", sdp("192.0.2.5")),
+
+    # RFC 2543 knew no branch, tag or Max-Forwards. A stream needs a Content-Length (20.14).
+    case("inv2543", "3.4.1", "valid", of(407), """
+INVITE sip:UserB@example.com SIP/2.0
+Via: SIP/2.0/{transport} {host}:{port}
+From: <sip:+13035551111@ift.client.example.net;user=phone>
+Record-Route: <sip:UserB@example.com;maddr=ss1.example.com>
+To: sip:+16505552222@ss1.example.net;user=phone
+Call-ID: inv2543.1717@ift.client.example.com
+CSeq: 56 INVITE
+Content-Type: application/sdp
+
+v=0
+o=mhandley 29739 7272939 IN IP4 192.0.2.5
+s=-
+c=IN IP4 192.0.2.5
+t=0 0
+m=audio 49217 RTP/AVP 0
+""", tcp=of(400, 407, silence=UNFRAMED)),
+]
