@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 COLLECT_S, MEDIA_S, TRUNKS_S, SESSIONS_S, RECORDINGS_S = 0.1, 0.2, 1.0, 2.0, 1.0
 CONTROL_S = 0.5
+FAILURES_S = 60.0
+AUTH_FAILED = 4  # kemi.names.Counter.AUTH_FAILED
 COUNT_S, COUNT_CALLS_S = 5.0, 60.0
 DELIVERIES_S, HOOKS_S, RETENTION_S, TIDY_S = 1.0, 0.2, 60.0, 600.0
 #: Events are kept so long, and so many of them.
@@ -72,6 +74,7 @@ class Keeper:
         self.purge = Deposits(state, SqliteStore(state / "vaxel.db"))  # in another
         self.retention = Retention(state, SqliteStore(state / "vaxel.db"))  # in a third
         self.records = self.captures = 0
+        self._auth_failed = self.live.counter(AUTH_FAILED)
         self.jobs: dict[str, list[float]] = {}  # name: [done, failed, seconds of the last]
         self.lags_s: deque[float] = deque(maxlen=LAGS)
 
@@ -123,6 +126,15 @@ class Keeper:
                 with contextlib.suppress(MediaError):
                     named: dict[str, Any] = {"call-id": call, "delete-delay": 0}
                     await self.media.command(node, "delete", **named)
+
+    async def tell_failures(self) -> None:
+        """Failed sign-ins of telephones: a line a minute at the most, however many there are. Names
+        that nobody has are counted and not told: a stranger has made them up."""
+        failed = self.live.counter(AUTH_FAILED)
+        if failed != self._auth_failed:
+            log.warning("failed sign-ins", count=failed - self._auth_failed,
+                        devices=self.live.take_guessed())
+        self._auth_failed = failed
 
     async def watch_control(self) -> None:
         """See sessions.py."""
@@ -199,6 +211,7 @@ class Keeper:
             self._every(MEDIA_S, self.probe_media), self._every(TRUNKS_S, self.look_at_trunks),
             self._every(SESSIONS_S, self.watch_sessions),
             self._every(CONTROL_S, self.watch_control),
+            self._every(FAILURES_S, self.tell_failures),
             self._every(RECORDINGS_S, self.take_recordings),
             self._every(DELIVERIES_S, self.send), self._every(HOOKS_S, self.tell),
             self._every(COUNT_S, self.count), self._every(COUNT_CALLS_S, self.count_calls),

@@ -7,6 +7,7 @@ those need of the exchange around them goes through here.
 import asyncio
 import os
 import random
+import secrets
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime
@@ -206,12 +207,12 @@ class Desk:
         word = call.handover
         if repeat and word is not None:
             order = Order(int(self.clock()), call.uid, word.source_kind, word.source, word.called,
-                          word.calling, word.wanted, None, self.index)
+                          word.calling, word.wanted, None, self.index,
+                          once=secrets.randbits(63))
         else:
             order = Order(int(self.clock()), call.uid, Source.CALL_CONTROL, call.tenant, target,
                           trail=handover.trail_text(self._trail(call, side, by)),
-                          process=self.index,
-                          main=side is None)
+                          process=self.index, main=side is None, once=secrets.randbits(63))
         number = side.number if side and side.number else "anonymous"
         name = quoted(self.user_name(side.user)) if side and side.user else ""
         return self.agent.call(

@@ -180,9 +180,11 @@ class Calls:
         text = self.live.read_note(slot, BRANCHES)
         return _decode_parties(text) if text else []
 
-    def known(self, mark: Mark, now: float) -> Known | None:
-        """The call of a mark, None when it is over; it is believed in for another while."""
-        if not self.live.renew(mark.slot, mark.nonce, int(now) + LEASE_S):
+    def known(self, mark: Mark, now: float, over: bool = False) -> Known | None:
+        """The call of a mark, None when it is over; it is believed in for another while. over: it
+        may have ended just now, as for an ACK that a BYE has overtaken."""
+        if not self.live.renew(mark.slot, mark.nonce, int(now) + LEASE_S) \
+                and not (over and self.live.holds(mark.slot, mark.nonce)):
             return None
         setup = msgspec.json.decode(self.live.read_note(mark.slot, SETUP) or b"{}")
         answer = msgspec.json.decode(self.live.read_note(mark.slot, ANSWER) or b"{}")

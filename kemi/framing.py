@@ -20,7 +20,8 @@ _NEEDED: Final = (b"via", b"from", b"to", b"call-id", b"cseq")
 #: Headers that a request has once at the most.
 _SINGLE: Final = frozenset((b"from", b"to", b"call-id", b"cseq", b"max-forwards",
                             b"content-length", b"content-type", b"expires", b"date", b"subject"))
-_REPEATED: Final = (b"from", b"to", b"call-id", b"cseq")
+_REPEATED: Final = {b"from": b"From: ", b"to": b"To: ", b"call-id": b"Call-ID: ",
+                    b"cseq": b"CSeq: "}
 _TOKEN: Final = frozenset(b"-.!%*_+`'~0123456789"
                           b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 #: Of a header's name, as Kamailio's parser takes it.
@@ -68,8 +69,8 @@ def look(raw: bytes, stream: bool = False) -> Frame | Fault | None:
     length = headers.get(b"content-length")
     if length is None and stream:
         return Fault(400, "Content-Length Needed", known, True)
-    if length is not None and (not length or not _DIGITS.issuperset(length) or len(length) > 9
-                               or int(length) > len(body)) or fault == _TWO_LENGTHS:
+    if (length is not None and (not length or not _DIGITS.issuperset(length) or len(length) > 9
+                               or int(length) > len(body))) or fault == _TWO_LENGTHS:
         return Fault(400, "Bad Content-Length", known, True)
     if start:
         return Fault(*start, known)
@@ -218,13 +219,13 @@ def refusal(raw: bytes, fault: Fault, host: str, port: int) -> bytes:
              b"Via: " + via + f";received={host};rport={port}".encode()
              if b";rport" not in via.lower() else
              b"Via: " + _filled(via, port) + f";received={host}".encode()]
-    for name in _REPEATED:
+    for name, label in _REPEATED.items():
         if name not in headers:
             continue
         value = headers[name][:MAX_REPEATED_BYTES].replace(b"\0", b" ")
         if name == b"to" and b";tag=" not in value.lower():
             value += b";tag=refused"
-        lines.append(name.title() + b": " + value)
+        lines.append(label + value)
     return b"\r\n".join([*lines, b"Content-Length: 0", b"", b""])
 
 

@@ -15,7 +15,15 @@ from kemi import wire
 from kemi.calls import CALLED, CALLER, WATCH_SLOT, Calls, Known, Mark, Party, read_mark
 from kemi.control import Control
 from kemi.media import Media, has_sdp, tell_address
-from kemi.names import AVP_INSIDE, OWN_HEADERS, PLACE_PARAM, ROUTE_PARAM, Counter, Ended
+from kemi.names import (
+    AVP_INSIDE,
+    FLAG_WITHDRAWN,
+    OWN_HEADERS,
+    PLACE_PARAM,
+    ROUTE_PARAM,
+    Counter,
+    Ended,
+)
 from kemi.parties import Parties, address_of, headers, host_of
 from kemi.source import Sources
 from kemi.uris import parameter
@@ -80,7 +88,7 @@ class Inside:
         else:
             self.nobodys(method)
             return
-        known = self.calls.known(mark, now)
+        known = self.calls.known(mark, now, method == "ACK")
         if known is None:
             self.nobodys(method)
             return
@@ -146,7 +154,9 @@ class Inside:
         """To the other side, wherever that is."""
         counts = known.answer is not None and known.answer.tag in (sender.tag, other.tag)
         if method != "ACK":
-            later = self.live.advance(mark.slot, mark.nonce, side, int(KSR.pv.get("$cs")))
+            # Each dialog counts for itself: a second answer's is another one.
+            later = self.live.advance(mark.slot, mark.nonce, side, int(KSR.pv.get("$cs"))) \
+                if counts else 1
             if later == 0:
                 return  # it came twice, and another worker has it
             if later < 0 and method == "BYE":
@@ -231,7 +241,7 @@ class Inside:
 
     def withdraw(self, call_id: str, known: Known) -> None:
         """A BYE before the answer (RFC 3261 section 15 lets the caller): the call is cancelled."""
-        KSR.tmx.t_cancel_callid(call_id, str(known.setup.get("cseq", 1)), 0)
+        KSR.tmx.t_cancel_callid(call_id, str(known.setup.get("cseq", 1)), FLAG_WITHDRAWN)
         KSR.sl.sl_send_reply(200, "OK")
 
     # -- subscriptions ------------------------------------------------------------------------

@@ -14,6 +14,7 @@ PLACE_PARAM: Final = "vp"
 OWN_HEADERS: Final = "x-vaxel-"
 
 FLAG_NAT_BRANCH: Final = 6  # usrloc's nat_bflag
+FLAG_WITHDRAWN: Final = 5  # of an INVITE whose caller has sent a BYE before the answer
 
 #: A phone that does not say anything to an INVITE for this long is unreachable.
 DEVICE_SILENCE_MS: Final = 4000

@@ -85,13 +85,14 @@ class Registrar:
     def _reached(self, caller: Caller, uri: Uri) -> str:
         """The address that is called, in the device's own name."""
         protocol, here = KSR.pv.get("$pr"), KSR.pv.get("$si")
-        host = ip_of(uri.host)
-        if protocol == "udp" and not natted() and host is not None and (
-                host == here or caller.anywhere):
-            return address_text(host, uri.actual_port, uri.transport, caller.username)
-        if caller.anywhere and host is not None and host != here and protocol in ("udp", "tcp"):
+        host, moved = ip_of(uri.host), natted()
+        if host is not None and caller.anywhere and host != here and protocol != "ws":
             return address_text(host, uri.actual_port, uri.transport or protocol, caller.username)
-        KSR.setbflag(FLAG_NAT_BRANCH)
+        if host == here and protocol == "udp" and not moved:
+            return address_text(here, uri.actual_port, uri.transport, caller.username)
+        if host != here or moved:
+            KSR.setbflag(FLAG_NAT_BRANCH)
+        # By the connection that it has opened.
         transport = "ws" if protocol == "wss" else protocol
         return address_text(here, int(KSR.pv.get("$sp")), transport, caller.username)
 

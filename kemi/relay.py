@@ -36,6 +36,7 @@ from kemi.names import (
     CONTROL_SILENCE_MS,
     DEVICE_SILENCE_MS,
     FLAG_NAT_BRANCH,
+    FLAG_WITHDRAWN,
     MAX_DECISIONS,
     PLACE_PARAM,
     TRUNK_PENALTY_S,
@@ -316,9 +317,8 @@ class Relay:
         users, devices = self.add_phones(targets)
         if not users:
             return False
-        if not context.sent and not context.media:
-            if KSR.isbflagset(FLAG_NAT_BRANCH):
-                context.media = has_sdp() and self.media.offer(context)
+        if not context.sent and not context.media and KSR.isbflagset(FLAG_NAT_BRANCH):
+            context.media = has_sdp() and self.media.offer(context)
         context.users = context.users + users
         if context.owned:
             context.devices = context.devices + [0] * (
@@ -462,7 +462,7 @@ class Relay:
             self.media.answer(context.uid)
         if context.owned and not context.to_trunk:
             tell_address()
-        if code >= 300 or code < 200 and not KSR.hdr.is_present("RSeq") > 0:
+        if code >= 300 or (code < 200 and not KSR.hdr.is_present("RSeq") > 0):
             return
         index = int(KSR.pv.get("$T_branch_idx") or 0)
         user = context.users[index] if 0 <= index < len(context.users) else 0
@@ -493,10 +493,13 @@ class Relay:
             return
         now = time.time()
         code = int(KSR.pv.get("$T_reply_code") or 0)
-        if KSR.tm.t_is_canceled() > 0:
+        withdrawn = KSR.isflagset(FLAG_WITHDRAWN)
+        if KSR.tm.t_is_canceled() > 0 or withdrawn:
             if context.media:
                 self.media.delete(context.uid)
             self.calls.end(context.slot, context.nonce, 487, Ended.CANCELLED, now)
+            if withdrawn:
+                KSR.tm.t_reply(487, "Request Terminated")
             return
         silent = KSR.tm.t_branch_timeout() > 0 and not KSR.tm.t_branch_replied() > 0
         if context.control >= 0:

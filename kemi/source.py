@@ -86,6 +86,8 @@ class Sources:
         self.repeated = outcome == digest.REPEATED
         if outcome == digest.WRONG:
             self.kernel.live.count(Counter.AUTH_FAILED)
+            if known:
+                self.kernel.live.guessed(known[0])
         return None
 
     def _credentials(self, name: str) -> dict[str, str]:

@@ -54,7 +54,8 @@ class Handover(msgspec.Struct, array_like=True, frozen=True):
 
 class Order(msgspec.Struct, array_like=True, frozen=True):
     """A call that call control makes. conversation: the uid of the call that it belongs to, or,
-    with main, that it is; the rest as Kernel.decide() takes it."""
+    with main, that it is; once: 63 random bits, as each is carried out once; the rest as
+    Kernel.decide() takes it."""
 
     at: int
     conversation: str
@@ -66,6 +67,7 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
     trail: str | None = None
     process: int = 0
     main: bool = False
+    once: int = 0
 
 
 Word = TypeVar("Word", Handover, Order)

@@ -14,6 +14,7 @@ cdef enum:
     CONTROL_SILENCE_MS = 2000    # a call control process not seen for so long gets no new calls
     BEATS = 16               # processes whose heart beats here: a Beat of codes.pxd
     MAX_WORKERS = 128        # processes of the edge
+    GUESSES = 16             # devices that are named when passwords are guessed
     CONNECTIONS = 16384      # whose TCP connections are known; a power of two
     ONCE_WAYS = 2            # entries of a bucket of what was used
 
@@ -40,6 +41,7 @@ cdef packed struct LiveHeader:
     uint64_t once_buckets    # of what was used once; a power of two
     uint64_t beats[16]       # when each process was last seen at work, Unix milliseconds
     Worker workers[128]
+    uint32_t guessed[16]     # devices for which a wrong password was tried, 0 = none
 
 cdef packed struct Connection:
     uint32_t id

@@ -305,6 +305,25 @@ cdef class Live:
         cdef Connection *place = &self.connections[id & (CONNECTIONS - 1)]
         return vx_load32(&place.tenant) if vx_load32(&place.id) == id else 0
 
+    def guessed(self, uint32_t device):
+        """Somebody tried a wrong password for that device; the first sixteen are named."""
+        cdef int i
+        for i in range(GUESSES):
+            if vx_load32(&self.header.guessed[i]) == device \
+                    or vx_cas32(&self.header.guessed[i], 0, device):
+                return
+
+    def take_guessed(self):
+        """The devices for which passwords were tried since this was asked last, in order."""
+        cdef int i
+        cdef uint32_t device
+        found = []
+        for i in range(GUESSES):
+            device = vx_load32(&self.header.guessed[i])
+            if device and vx_cas32(&self.header.guessed[i], device, 0):
+                found.append(device)
+        return sorted(found)
+
     # -- what is used once --------------------------------------------------------------------
 
     def use_once(self, uint64_t id, uint32_t issued, uint32_t count, uint32_t fingerprint,
@@ -359,6 +378,10 @@ cdef class Live:
         if slot >= self.header.slots or nonce == 0 or self.heads[slot].nonce != nonce:
             return NULL
         return &self.heads[slot]
+
+    def holds(self, uint64_t slot, uint64_t nonce):
+        """Whether the slot is still that call's, be it over: until its record is written."""
+        return self.held(slot, nonce) != NULL
 
     def claim(self, uint64_t nonce, int64_t now_ms, uint32_t lease_until, uint32_t tenant,
               uint32_t caller, bint emergency=False):

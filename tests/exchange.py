@@ -185,7 +185,7 @@ class Exchange:
 
 
 def credentials(challenge: str, user: str, secret: str, method: str, uri: str,
-                algorithm: str) -> str:
+                algorithm: str, *, count: int = 1) -> str:
     """A Digest credential for a challenge (RFC 7616), written anew for the tests."""
     def value(name: str) -> str:
         found = re.search(rf'{name}="([^"]*)"', challenge)
@@ -196,9 +196,9 @@ def credentials(challenge: str, user: str, secret: str, method: str, uri: str,
 
     ha1 = digest(f"{user}:{value('realm')}:{secret}")
     ha2 = digest(f"{method}:{uri}")
-    response = digest(f"{ha1}:{value('nonce')}:00000001:abc:auth:{ha2}")
+    response = digest(f"{ha1}:{value('nonce')}:{count:08x}:abc:auth:{ha2}")
     return (f'Digest username="{user}", realm="{value("realm")}", nonce="{value("nonce")}", '
-            f'uri="{uri}", response="{response}", algorithm={algorithm}, qop=auth, nc=00000001, '
+            f'uri="{uri}", response="{response}", algorithm={algorithm}, qop=auth, nc={count:08x}, '
             'cnonce="abc"')
 
 

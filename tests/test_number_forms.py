@@ -6,6 +6,7 @@ knows nothing of us; then with real calls.
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 import phonenumbers
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from callcontrol.desk import Desk
 from kemi.identity import in_format
 from routing_core import build
 from routing_core.codes import Cause, Kind, Reason, Source
@@ -255,27 +257,22 @@ def test_stored_target(country: str, stored: str, becomes: str, name: str, close
 
 
 @pytest.mark.parametrize("country", CODES)
-@pytest.mark.parametrize("form", ["{0}{1}", "{0}0{1}", "{0} (0){1}"])
+@pytest.mark.parametrize("form", ["+{0}{1}", "+{0}0{1}", "+{0} (0){1}", "{0}0{1}", "00{0}0{1}"])
 def test_numbers_of_this_exchange_and_of_callers(country: str, form: str) -> None:
-    code, own = f"+{CODES[country]}", OWN[country]
-    text = form.format(code, own.removeprefix(code))
-    rings = [(1, IDS[country], IDS[country])]
-    caller = form.format(code, "701234567")
-    inside = IDS[country]
-    trunk = 1 if country == "SE" else 0
+    code, own, tenant = CODES[country], OWN[country], IDS[country]
+    text = form.format(code, own.removeprefix(f"+{code}"))
     decisions = [dial(country, text), order(country, f"number:{text}")]
-    if trunk:
-        decisions.append(kernel().decide(Source.TRUNK, trunk, text, "+4687654321", NOW, SEED))
-        blocked = kernel().decide(Source.TRUNK, trunk, own, caller, NOW, SEED)
+    if country == "SE":  # the trunk's
+        decisions.append(kernel().decide(Source.TRUNK, 1, text, "+4687654321", NOW, SEED))
+        blocked = kernel().decide(Source.TRUNK, 1, own, form.format(code, "701234567"), NOW, SEED)
         assert blocked.reason == Reason.CALLER_BLOCKED
-        assert blocked.caller_number == f"{code}701234567"
+        assert blocked.caller_number == f"+{code}701234567"
+    if form == "+{0}0{1}":
+        decisions.append(kernel((), text).decide(
+            Source.CALL_CONTROL, tenant, f"user:{tenant * FORWARDER}", "", NOW, SEED))
     for decision in decisions:
-        assert [target[1:] for target in decision.targets] == [rings[0][1:]]
-    if " " not in text:
-        target = kernel((), text).decide(
-            Source.CALL_CONTROL, inside, f"user:{inside * FORWARDER}", "", NOW, SEED)
-        assert [one[1:] for one in target.targets] == [rings[0][1:]]
-    shown = kernel().decide(Source.DEVICE, inside, "+441234567890", "", NOW, SEED, text)
+        assert [target[1:] for target in decision.targets] == [(tenant, tenant)]
+    shown = kernel().decide(Source.DEVICE, tenant, "+441234567890", "", NOW, SEED, text)
     assert (shown.shown_number, shown.number_to_dial) == (own, "+441234567890")
 
 
@@ -453,6 +450,21 @@ def test_a_country_of_which_nothing_is_known_is_not_compiled() -> None:
 ])
 def test_routed(text: str, becomes: str) -> None:
     assert routed(text) == becomes
+
+
+@pytest.mark.parametrize(("country", "keyed", "becomes"), [
+    *((country, fill(form, country), fill("+CCN", country)) for country in CODES
+      for form in ("0N", "00CCN", "00CC0N", "+CC0N", "+CCN")),
+    *((country, fill(form, country), "") for country in CODES
+      for form in ("00CC00N", "+CC00N", "0112", "112", "+CC112", "00CC112", "0118800", "+118118")),
+    ("SE", "0118118", ""), ("SE", "011414", ""), ("SE", "08112", ""), ("FI", "016100", ""),
+    ("FI", "990358600123456", "+358600123456"),
+])
+def test_number_keyed_for_a_forwarding_or_a_callback(country: str, keyed: str,
+                                                     becomes: str) -> None:
+    desk: Any = SimpleNamespace(tenant=lambda _: SimpleNamespace(country=country))
+    assert Desk.e164(desk, 1, keyed) == becomes
+    assert not becomes or becomes == as_read(country, keyed)
 
 
 # -- the API --------------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ CONTENT_TYPE: Final = "application/openmetrics-text; version=1.0.0; charset=utf-
 EDGE_EVENTS: Final = (
     "exceptions", "calls", "rejected", "flood", "auth_failed", "media_failed", "no_slot",
     "snapshot_refused", "forged", "trunk_failed", "not_ours", "answered", "handed_over",
-    "no_control")
+    "no_control", "malformed", "bad_contact", "replayed", "connections_closed", "bye_refused",
+    "repeated")
 STATES: Final = {"ok": 0, "warning": 1, "degraded": 2, "down": 3}
 METHODS: Final = ("ack", "bye", "cancel", "info", "invite", "message", "notify", "options",
                   "prack", "publish", "refer", "register", "subscribe", "update")
