@@ -29,11 +29,11 @@ from routing_core.layout cimport (
     ActivityRec, AreaRec, BaseHeader, CallerSlot, DeviceRec, D_ANYWHERE, D_DIGEST_SHIFT, D_ENABLED,
     ForwardRec, EXTENSION_OF_GROUP, EXTENSION_OF_SERVICE, GroupRec, H_CALLER, H_EXTENSION, H_NAME,
     H_NUMBER, H_SOURCE, H_USERNAME, KeySlot, LAYOUT_VERSION, MAX_DEVICES, MemberRec, N_DIRECT,
-    N_FULL, N_MOBILE, NameSlot, NumberRec, NumberSlot, PlanRec, RouteRec, RuleRec, SHORT, ScheduleRec,
-    ServiceRec, TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD, T_GROUP,
-    T_HOLIDAY, T_MEMBER, T_NAME, T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_SERVICE, T_TENANT,
-    T_TRUNK, T_USER, T_ZONE, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS,
-    U_RECORD, ZoneRec, caller_key, extension_key, hash_text, make_target, mix,
+    N_FULL, N_MOBILE, NameSlot, NumberRec, NumberSlot, PlanRec, RouteRec, RuleRec, SHORT,
+    ScheduleRec, ServiceRec, TABLES, TenantRec, TrunkRec, T_ACTIVITY, T_AREA, T_DEVICE, T_FORWARD,
+    T_GROUP, T_HOLIDAY, T_MEMBER, T_NAME, T_NUMBER, T_PLAN, T_ROUTE, T_RULE, T_SCHEDULE, T_SERVICE,
+    T_TENANT, T_TRUNK, T_USER, T_ZONE, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED,
+    U_FUNCTIONS, U_RECORD, ZoneRec, caller_key, extension_key, hash_text, make_target, mix,
 )
 from routing_core.numbers cimport read_e164
 from routing_core.snapshot cimport scaled
