@@ -183,3 +183,27 @@ def test_media_without_a_call_are_ended(exchange: Exchange, company: Company) ->
                 await asyncio.sleep(0.1)
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("functions", [False, True], ids=["edge", "call control"])
+def test_who_is_behind_a_translator_of_addresses_is_heard(exchange: Exchange,
+                                                          functions: bool) -> None:
+    """Its description says a private address, and its port is another one than it says."""
+    company = exchange.company(media="always")
+
+    async def scene() -> None:
+        async with People(exchange, company) as people:
+            anna = await people.phone("101", functions=functions)
+            bo = await people.phone("102", functions=functions)
+            line = await anna.dial("102")
+            call = await bo.incoming()
+            plain = call.media.sdp
+            call.media.sdp = lambda direction="sendrecv", **more: re.sub(  # type: ignore[assignment]
+                r"(m=audio )\d+", r"\g<1>4000", plain(direction).replace("127.0.0.1", "10.9.9.9"))
+            call.answer()
+            await line.answered()
+            await both(line, call)
+            await line.hang_up()
+            await call.ended()
+
+    asyncio.run(scene())
