@@ -84,7 +84,7 @@ class Sources:
             return Caller(known[0], known[1], username, known[4])
         self.stale = outcome == digest.STALE
         self.repeated = outcome == digest.REPEATED
-        if outcome == digest.WRONG:
+        if outcome in (digest.OK, digest.WRONG):  # there is no right one of an unknown name
             self.kernel.live.count(Counter.AUTH_FAILED)
             if known:
                 self.kernel.live.guessed(known[0])
