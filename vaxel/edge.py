@@ -18,9 +18,9 @@ TCP_PER_MB, TLS_PER_MB = 8, 3
 DEBUG = {"debug": 3, "info": 1, "warning": 0, "error": -1}
 
 
-def prepare(state: Path, settings: Settings) -> None:
+def prepare(state: Path, settings: Settings, mark: str = "") -> None:
     """Write everything that Kamailio reads. server_id is new at every start: rtpengine keys its
-    reply cache by a cookie that begins with it."""
+    reply cache by a cookie that begins with it. mark: by which the log's own lines are known."""
     folder = state / "edge"
     folder.mkdir(exist_ok=True, mode=0o700)
     _location(folder / "location.db")
@@ -52,7 +52,7 @@ def prepare(state: Path, settings: Settings) -> None:
     _private(folder / "edge.json", json.dumps({
         "python_path": python_path(), "state": str(state), "domain": settings.domain,
         "key": settings.digest_key, "control_ports": settings.control_ports(),
-        "faults": settings.faults, "own_ports": settings.own_ports(),
+        "mark": mark, "faults": settings.faults, "own_ports": settings.own_ports(),
         "proxies": _list(settings.proxies), "md5_agents": _list(settings.md5_agents),
         "connections_per_address": settings.connections_per_address,
         "connections_per_tenant": settings.shared_memory_mb * TCP_PER_MB // 2,
@@ -65,7 +65,6 @@ def command(state: Path, settings: Settings) -> tuple[list[str], dict[str, str]]
     program = shutil.which("kamailio") or "/usr/sbin/kamailio"
     # The package's default allocator walks a free list and triples the CPU time of a call.
     return ([program, "-f", str(folder / "kamailio.cfg"), "-DD", "-E", "-x", "tlsf", "-X", "tlsf",
-             "--log-engine=json:M",
              "-m", str(settings.shared_memory_mb), "-M", "16", "-Y", str(folder),
              "-P", str(folder / "pid")],
             {"VAXEL_EDGE": str(folder / "edge.json"), "PYTHONDONTWRITEBYTECODE": "1"})

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,42 +55,6 @@ def encode(entry: MutableMapping[str, Any]) -> bytes:
                                     for name, value in entry.items()})
 
 
-class Kamailio(msgspec.Struct):
-    """A line of Kamailio's (--log-engine=json): whatever is in it, it is one line."""
-
-    level: str
-    module: str
-    file: str
-    line: int
-    function: str
-    message: str
-
-    def event(self) -> str:
-        """What is logged of it: our own lines whole, and of Kamailio's no word of a stranger's."""
-        if self.file == "core/kemi.c":
-            return self.message.strip()
-        where = f"{self.function} ({self.file}:{self.line})"
-        if self.file.startswith(_READERS):
-            return f"{where}: a message could not be read"
-        text = self.message.partition("\n")[0].removeprefix("ERROR:").strip()
-        text = text.removeprefix(self.function).lstrip(": ")
-        end = 0
-        while end < min(len(text), MAX_SAID) and text[end].isascii() and (
-                text[end].isalnum() or text[end] in " ._/-,"):
-            end += 1
-        return f"{where}: {text[:end].strip()}"
-
-
-_kamailio = msgspec.json.Decoder(Kamailio).decode
-#: Sources of Kamailio that say what they have read.
-_READERS: Final = ("core/parser/", "core/receive.c", "core/msg_translator.c", "core/tcp_read.c",
-                   "core/data_lump", "sanity.c", "sanity_mod.c", "mf_funcs.c", "parse_",
-                   "core/udp_",
-                   "xhttp_mod.c", "ws_", "contact.c", "path.c", "save.c", "lookup.c")
-#: Characters of what another program says of itself.
-MAX_SAID: Final = 160
-
-
 class Redactor:
     """Leaves out of a stream of bytes what stands between two marks, which nobody can guess."""
 
@@ -117,17 +82,12 @@ class Redactor:
 
 
 REDACTED: Final = b"..."
+#: Lines that are left out are told so often.
+TELL_S: Final = 60.0
 
 
 def foreign(process: str, line: str, at: str) -> bytes:
     """A line of another program in our shape."""
-    if line.startswith('{ "idx":'):
-        try:
-            said = _kamailio(line)
-        except msgspec.DecodeError:
-            return encode({"at": at, "process": process, "level": "info",
-                           "event": "a line that could not be read"})
-        line = f"{said.level}: {said.event()}"
     line = _COLOUR.sub("", line)[:MAX_LINE].rstrip()
     level, event = "info", line
     found = _PREFIX.match(line)
@@ -182,7 +142,12 @@ class LogFile:
         self.process = process
         self.path = folder / f"{process}.log"
         self._part = b""
+        self._cut = False  # the rest of the line at hand is left out
         self.redactor: Redactor | None = None
+        self._mark = ""
+        self._marked = False  # it was seen
+        self._left_out = 0
+        self._told_s = -TELL_S
         self._open()
 
     def _open(self) -> None:
@@ -203,15 +168,39 @@ class LogFile:
         """What came through the pipe; lines may be cut anywhere. ours: some are in our shape."""
         if self.redactor is not None:
             data = self.redactor.feed(data)
+        if self._cut:
+            _, end, data = data.partition(b"\n")
+            self._cut = not end
         *lines, self._part = (self._part + data).split(b"\n")
         if len(self._part) > MAX_LINE:
-            lines, self._part = [*lines, self._part], b""
+            lines, self._part, self._cut = [*lines, self._part], b"", True
         at = stamp()
         for line in lines:
             if ours and line.startswith(b'{"at":"') and line.endswith(b"}"):
                 self.write(line)
-            elif line.strip():
-                self.write(foreign(self.process, line.decode(errors="replace"), at))
+            elif line.strip() and (text := self._trusted(line.decode(errors="replace"))):
+                self.write(foreign(self.process, text, at))
+
+    def expect(self, mark: str) -> None:
+        """The process begins anew, and once it has written this mark, a line without it may be a
+        stranger's. "" = all lines are trusted."""
+        self._mark, self._marked = mark, False
+
+    def _trusted(self, line: str) -> str:
+        """The line, without its mark; "" when it may have a stranger's words in it. How many those
+        are is told, now and then."""
+        before, mark, after = line.partition(self._mark) if self._mark else ("", "", line)
+        if mark:
+            self._marked = True
+            return f"{before.partition(':')[0].strip().rpartition(' ')[2]}: {after.strip()}"
+        if not self._marked:
+            return line
+        self._left_out += 1
+        now_s = time.monotonic()
+        if now_s - self._told_s < TELL_S:
+            return ""
+        self._told_s, count, self._left_out = now_s, self._left_out, 0
+        return f"WARNING: {count} lines of this program are left out (see log_level)"
 
 
 def readable(entry: dict[str, Any]) -> str:

@@ -180,7 +180,10 @@ class Supervisor:
         return self._child(name, lambda: (command, {}), ours=True)
 
     def _edge_command(self) -> tuple[list[str], dict[str, str]]:
-        edge.prepare(self.state, self.settings)
+        mark = secrets.token_hex(12)
+        edge.prepare(self.state, self.settings, mark)
+        # At debug everything is told, whoever wrote it.
+        self.edge.log.expect("" if self.settings.log_level == "debug" else mark)
         repaired = mapping.open_live(self.state).repair(time.time_ns() // 1_000_000)
         if repaired:
             log.warning("call slots repaired", slots=repaired)

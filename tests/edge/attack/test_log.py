@@ -1,6 +1,7 @@
 """The log has nobody's words but ours (catalogue N7): no credentials, no line of a stranger's."""
 
 import socket
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from tests.edge.attack.own import OWN
 from tests.edge.attack.torture import RFC_4475
 from tests.exchange import Company, Exchange, eventually
 from vaxel import logs
+from vaxel.logs import LogFile
 
 MARKER = "zanzibar"
 UID = "0123456789abcdef0123456789ab"
@@ -18,8 +20,7 @@ FORGED = (
     f'"event":"{MARKER}","uid":"{UID}"}}',
     f" 5(1234) ERROR: <core>: call {UID} {MARKER}",
     f"[1700000000.123456] ERR: [{UID}]: {MARKER}",
-    '{ "idx": 1, "pid": 2, "level": "ERROR", "module": "core", "file": "core/kemi.c", "line": 1, '
-    f'"function": "x", "logprefix": "", "message": "{MARKER} {UID}" }}',
+    f" 5(1234) ERROR: <core> [core/kemi.c:145]: sr_kemi_core_err(): {UID} {MARKER}",
 )
 
 
@@ -81,15 +82,27 @@ def test_failed_sign_ins_are_counted_and_the_log_does_not_turn_over(
     assert anna.device in exchange.live.take_guessed()
 
 
-@pytest.mark.parametrize("line", FORGED[1:])
-def test_lines_of_other_programs_are_reduced(line: str) -> None:
-    """What Kamailio repeats of a message stands inside a text of JSON, and is left out."""
-    text = msgspec.json.encode({
-        "idx": 1, "pid": 2, "level": "ERROR", "module": "core", "file": "core/receive.c",
-        "line": 7, "function": "receive_msg", "logprefix": "", "message": f"bad: {line}"}).decode()
-    entry = msgspec.json.decode(logs.foreign("edge", text.replace('{"idx"', '{ "idx"', 1), "now"))
-    assert entry == {"at": "now", "process": "edge", "level": "error",
-                     "event": "receive_msg (core/receive.c:7): a message could not be read"}
+def test_only_lines_with_the_mark_are_the_edges(tmp_path: Path) -> None:
+    """Kamailio repeats parts of messages in lines of its own, and a message can have any line."""
+    file = LogFile(tmp_path, "edge")
+    file.expect("cafe1234")
+
+    def told(text: str) -> list[dict[str, str]]:
+        before = len(file.path.read_bytes())
+        file.feed(text.encode(), True)
+        return [msgspec.json.decode(line) for line in file.path.read_bytes()[before:].splitlines()]
+
+    entry, = told(" 0(1) ERROR: tls: no such certificate\n")
+    assert (entry["level"], entry["event"]) == ("error", "tls: no such certificate"), "it begins"
+    told("INFO: cafe1234 a worker begins\n")
+    assert MARKER not in str(told("".join(f"{line}\n" for line in FORGED[1:])))
+    assert told(f"x {MARKER}\n") == [], "that some are left out is told once a minute"
+    entry, = told(f" 5(12) ERROR: <core> [core/kemi.c:145]: err(): cafe1234 call {UID}: no\n")
+    assert (entry["level"], entry["event"], entry["uid"]) == ("error", f"call {UID}: no", UID)
+    assert told("y" * (logs.MAX_LINE + 1)) == []
+    assert told("y\nERROR: cafe1234 after a long one\n")[0]["event"] == "after a long one"
+    file.expect("beef5678")
+    assert told("ERROR: it begins again\n")[0]["event"] == "it begins again"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
