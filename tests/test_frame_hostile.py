@@ -351,3 +351,11 @@ def test_a_head_without_end(api: Alone) -> None:
         found = raw(api, b"GET /v1/health HTTP/1.1\r\nHost: x\r\n" + more + b"\r\n\r\n")
         assert re.match(rb"HTTP/1.1 4\d\d ", found) or found == b"", found[:200]
     assert api.http.get("/health").status_code in (200, 503)
+
+
+def test_a_wrong_key_is_logged_without_the_key(api: Alone) -> None:
+    for key in ("zanzibar", "zanzibar2"):
+        assert api.http.get("/me", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+    api._output.flush()
+    text = (api.state / "output").read_bytes()
+    assert text.count(b"failed sign-ins at the API") == 1 and b"zanzibar" not in text

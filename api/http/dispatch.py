@@ -90,6 +90,8 @@ async def serve(route: Route, request: Request,
             response = encode(route, await handler(call))
     except Exception as error:
         problem = as_problem(error)
+        if problem.status == 401:
+            parts.failures.note(request.ip or "")
         if problem.status == 500:
             log.exception("request failed", path=request.path, exc_info=error)
         elif isinstance(error, StoreBusy):

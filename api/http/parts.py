@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api.events.watch import Watch
+from api.http.failures import Failures
 from api.http.limits import Limits
 from api.http.who import TABLES, Identities
 from api.publish.publisher import Publisher
@@ -28,6 +29,7 @@ class Parts:
         self.events = Watch(store.last_event)
         rate = settings.get("rate_per_s", 200)
         self.limits = Limits(rate, settings.get("rate_burst", 5 * rate))
+        self.failures = Failures()
         self.identities = Identities(store, settings.get("api_key", ""), self.limits)
         self.request_done: Callable[[str, int, float], None] = lambda _route, _status, _s: None
         #: Set in api/app.py: long reads aside, and the questions of what-if.
