@@ -34,11 +34,13 @@ class Gate:
         self.live = kernel.live
         self.control = control
         self.broken = False  # the message at hand came by a connection that has to be closed
+        self.fault: framing.Fault | None = None  # of one that only Kamailio can answer
         self._broken: dict[tuple[str, int], float] = {}
 
     def received(self) -> None:
         """The message that has just come."""
         self.broken = False
+        self.fault = None
         raw = wire.received()
         host, port = KSR.pv.get("$rcv(srcip)"), int(KSR.pv.get("$rcv(srcport)"))
         protocol = PROTOCOLS.get(KSR.pv.get("$rcv(proto)"), "")
@@ -47,6 +49,9 @@ class Gate:
             KSR.set_drop()
             return
         if raw.startswith(RESPONSE):
+            if unreadable(raw) or (raw.startswith(b"SIP/2.0 2") and not framing.answers(raw)):
+                self.live.count(Counter.MALFORMED)
+                KSR.set_drop()
             return
         if not self.known(host, port) and KSR.pike.pike_check_ip(host) < 0:
             self.live.count(Counter.FLOOD)
@@ -61,10 +66,16 @@ class Gate:
                                     answer.decode("utf-8", "replace"))
             if found.length and protocol in STREAMS:
                 self.give_up(host, port)
-            elif protocol in ANSWERED:
+            elif protocol in ANSWERED or unreadable(raw):
                 KSR.set_drop()
-        elif found is not None and found.raw != raw:
-            self.rewrite(found.raw)
+            else:
+                self.fault = found
+        elif found is None and unreadable(raw):
+            KSR.set_drop()
+        elif found is not None and found.raw != raw and not self.rewrite(found.raw) \
+                and unreadable(raw):
+            self.live.count(Counter.MALFORMED)
+            KSR.set_drop()
 
     def give_up(self, host: str, port: int) -> None:
         """Nobody knows where the next message begins: what comes behind may be anybody's words in
@@ -77,14 +88,22 @@ class Gate:
             del self._broken[next(iter(self._broken))]
 
     @staticmethod
-    def rewrite(raw: bytes) -> None:
+    def rewrite(raw: bytes) -> bool:
         """Let Kamailio parse this instead. It takes texts only: what has a body that is none stays
         as it came."""
+        if b"\0" in raw:
+            return False
         try:
             KSR.pv.sets("$rcv(buf)", raw.decode())
         except (UnicodeDecodeError, ValueError):
-            return
+            return False
+        return True
 
     def known(self, host: str, port: int) -> bool:
         """A carrier's or call control's address: they may send as much as they like."""
         return self.control.at(host, port) or self.kernel.trunk_by_source(f"ip:{host}") > 0
+
+
+def unreadable(raw: bytes) -> bool:
+    """Whether Kamailio's parser would stop in the middle of a header. A body may have any byte."""
+    return b"\0" in raw and b"\0" in raw.partition(b"\r\n\r\n")[0]

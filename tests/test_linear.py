@@ -236,8 +236,10 @@ SCANS = [
     Scan("callcontrol.codes", lambda m, text: (
         m.read(text), [reader.press(key, 0) for reader in [m.KeyReader()]
                        for key in text]), "*", ("*", "1", "*2", "#", "**2")),
-    Scan("callcontrol.sofia.ua", lambda m, text: m._key("application/dtmf-relay", text), "",
+    Scan("callcontrol.sofia.body", lambda m, text: m.key_of("application/dtmf-relay", text), "",
          ("Signal=", "\r\n", " "), ("",), ("MAX_INFO",)),
+    Scan("callcontrol.sofia.body", lambda m, text: m.sdp_of("multipart/mixed", "b", text), "--b",
+         ("\r\n--b", "\r\n--b\r\nContent-Type: x\r\n\r\n", "\r\n", ":")),
     Scan("callcontrol.sofia.ua", lambda m, text: m._replaces("Replaces=" + text), "",
          ("&", "%3B", ";a=b", "%", "="), ("",)),
     Scan("store.words", lambda m, text: m.asked(text, 46), "", ("+ (", "0", "@", "a ", "a_", "ﷺ"),

@@ -3,6 +3,7 @@
 from libc.stdint cimport intptr_t
 
 cdef extern from "<sofia-sip/nua.h>" nogil:
+    ctypedef const char *msg_param_t
     ctypedef struct nua_t
     ctypedef struct nua_handle_t
     ctypedef int nua_event_t
@@ -35,6 +36,7 @@ cdef extern from "<sofia-sip/nua.h>" nogil:
         size_t pl_len
     ctypedef struct sip_content_type_t:
         const char *c_type
+        const msg_param_t *c_params
     ctypedef struct sip_contact_t:
         url_t m_url[1]
     ctypedef struct sip_event_t:
@@ -113,6 +115,9 @@ cdef extern from "<sofia-sip/nua.h>" nogil:
     tag_type_t siptag_reason_str, siptag_expires_str, siptag_retry_after_str
     tag_type_t siptag_subscription_state_str, siptag_accept_str, siptag_require_str
     tag_type_t siptag_call_info_str
+
+cdef extern from "<sofia-sip/msg_header.h>" nogil:
+    const char *msg_params_find(const msg_param_t *, const char *)
 
 cdef extern from "<sofia-sip/msg.h>" nogil:
     msg_t *msg_ref_create(msg_t *)

@@ -129,7 +129,8 @@ cpdef enum Text:
     EVENT_TYPE = 16
     REFERRER = 17
     ANSWERER = 18
-    TEXTS = 19
+    BOUNDARY = 19
+    TEXTS = 20
 
 cdef struct Leg:
     nua_handle_t *nh
@@ -159,7 +160,7 @@ cdef struct Event:
     unsigned int cseq
     bint new
     bint reliable          # the other side can do 100rel
-    size_t size[19]        # of each text; 0 = not there
+    size_t size[TEXTS]        # of each text; 0 = not there
     char data[1]
 
 cdef tag_type_t tags_of[25]
@@ -512,8 +513,8 @@ cdef class Stack:
         """In the stack's thread: keep what the event says."""
         cdef int kind = 0
         cdef bint new = False
-        cdef const char *at[19]
-        cdef size_t size[19]
+        cdef const char *at[TEXTS]
+        cdef size_t size[TEXTS]
         cdef size_t total = 0
         cdef Event *event
         cdef tagi_t *substate
@@ -748,6 +749,9 @@ cdef void texts_of(const sip_t *sip, int kind, const char **at, size_t *size) no
         size[<int>BODY] = sip.sip_payload.pl_len
         if sip.sip_content_type != NULL:
             at[<int>BODY_TYPE] = sip.sip_content_type.c_type
+            if sip.sip_content_type.c_params != NULL:
+                at[<int>BOUNDARY] = msg_params_find(sip.sip_content_type.c_params,
+                                                    b"boundary=")
 
 
 cdef void _heard(nua_event_t what, int status, const char *phrase, nua_t *nua, void *magic,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final, NamedTuple, Protocol
 
+from callcontrol.sofia.body import SDP_TYPE, key_of, sdp_of
 from callcontrol.sofia.stack import Kind, Op, Record, Stack, Tag, Text
 
 #: A leg that was hung up and about which the stack says nothing more is forgotten after it: twice
@@ -21,10 +22,8 @@ FORGET_S: Final = 64.0
 #: For an answer to an offer within a call.
 OFFER_S: Final = 10.0
 OFFER_TRIES: Final = 4
-MAX_INFO: Final = 200
 #: Two numbers of at most 19 digits.
 MAX_ANSWERER: Final = 39
-SDP_TYPE: Final = "application/sdp"
 
 
 class State(IntEnum):
@@ -225,9 +224,10 @@ class Leg:
                 await asyncio.sleep(self._agent.random.uniform(0.01, 2.0)
                                     + (0.0 if self.called else 2.1))
                 continue
-            if reply.status >= 300 or not reply.text[Text.BODY]:
+            answer = _sdp(reply) if reply.status < 300 else None
+            if answer is None:
                 raise OfferRefused(reply.status if reply.status >= 300 else 488)
-            return str(reply.text[Text.BODY])
+            return answer
         raise OfferRefused(491)
 
     def notify_transfer(self, cseq: int, code: int, phrase: str, last: bool) -> None:
@@ -266,7 +266,7 @@ class Leg:
             self.on(Referred(record.text[Text.REFER_USER] or "",
                              _replaces(record.text[Text.REFER_HEADERS] or ""), record.cseq))
         elif kind == Kind.INFO_IN:
-            key = _key(record.text[Text.BODY_TYPE] or "", record.text[Text.BODY] or "")
+            key = key_of(record.text[Text.BODY_TYPE] or "", record.text[Text.BODY] or "")
             if key:
                 self.on(Pressed(key))
 
@@ -493,31 +493,15 @@ def _body(sdp: str) -> tuple[tuple[int, str], ...]:
 
 
 def _sdp(record: Record) -> str | None:
-    kind = record.text[Text.BODY_TYPE]
-    return record.text[Text.BODY] if kind and kind.split(";")[0].strip().lower() == SDP_TYPE \
-        else None
+    kind, boundary, body = (record.text[one] or ""
+                            for one in (Text.BODY_TYPE, Text.BOUNDARY, Text.BODY))
+    return sdp_of(kind, boundary, body) or None
 
 
 def _answerer(text: str) -> tuple[int, int]:
     user, _, device = text.partition(".")
     return (int(user), int(device)) if user.isdecimal() and device.isdecimal() \
         and len(text) <= MAX_ANSWERER else (0, 0)
-
-
-def _key(kind: str, body: str) -> str:
-    """The key in an INFO: "Signal=5" (dtmf-relay) or "5" (dtmf)."""
-    body = body[:MAX_INFO]
-    kind = kind.split(";")[0].strip().lower()
-    if kind == "application/dtmf":
-        key = body.strip()
-    elif kind == "application/dtmf-relay":
-        signal = [line.partition("=")[2].strip() for line in body.splitlines()
-                  if line.strip().lower().startswith("signal")]
-        key = signal[0] if signal else ""
-    else:
-        return ""
-    key = {"10": "*", "11": "#"}.get(key, key)
-    return key if len(key) == 1 and key in "0123456789*#ABCD" else ""
 
 
 def _replaces(headers: str) -> Dialog | None:
