@@ -1,8 +1,8 @@
 """TCP, TLS and WebSocket connections: nobody's keep others out.
 
-Kamailio bounds them all together only. Every half second a process of its own looks who has how
-many: who has not shown who it is has a few, and for seconds only; an address and a company have
-their share.
+Kamailio bounds them all together only. A process of its own looks again and again who has how many:
+who has not shown who it is has a few, and for seconds only; an address and a company have their
+share.
 """
 
 import json
@@ -18,9 +18,11 @@ from routing_core import Kernel, Live
 #: A stranger's connections: so many from one address, and none for longer.
 STRANGERS_PER_ADDRESS: Final = 32
 STRANGER_S: Final = 10.0
-#: The list is asked for when the number of connections has changed by so much, or after this time.
-CHANGED: Final = 8
+#: The list is asked for when so many have been opened, or after this time; and it takes this
+#: process no more than one part in so many of its time.
+OPENED: Final = 8
 LIST_S: Final = 2.0
+PART: Final = 4
 #: In the place of a company: a connection of a carrier.
 CARRIER: Final = 0xFFFFFFFF
 
@@ -34,26 +36,24 @@ class Connections:
         self.per_address: int = settings["connections_per_address"]
         self.per_tenant: int = settings["connections_per_tenant"]
         self._seen: dict[int, float] = {}  # since when a stranger's connection is known
-        self._count = 0
-        self._listed = 0.0
+        self._opened = 0
+        self._listed = self._rest_until = 0.0
 
     def look(self) -> None:
         """Close what is too much."""
         now = time.monotonic()
-        count = int(_ask("core.tcp_info").get("opened_connections", 0))
-        if not count:
-            self._seen.clear()
-            self._count = 0
+        opened = int(KSR.pv.get("$stat(passive_open)"))
+        if now < self._rest_until or (opened - self._opened < OPENED
+                                      and now - self._listed < LIST_S):
             return
-        if abs(count - self._count) < CHANGED and now - self._listed < LIST_S:
-            return
-        self._count, self._listed = count, now
+        self._opened, self._listed = opened, now
         listed = _ask("core.tcp_list")
         rows = listed if isinstance(listed, list) else [listed]
         found = [(int(row["id"]), str(row["src_ip"])) for row in rows if "id" in row]
         for id_ in self.too_much(found, now):
             self.live.count(Counter.CONNECTIONS_CLOSED)
             KSR.tcpops.tcp_close_connection_id(id_)
+        self._rest_until = now + PART * (time.monotonic() - now)
 
     def too_much(self, found: list[tuple[int, str]], now: float) -> list[int]:
         """Which of these connections (id, address) are closed; now: seconds, monotonic. Ids rise:
