@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, Ended
+from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, UNACKNOWLEDGED_S, Ended
 from routing_core import Live
 
 #: Places of the notes in a slot.
@@ -168,17 +168,24 @@ class Calls:
     def answer(self, context: Context, user: int, now: float, note: dict[str, Any]) -> bool:
         """Answered; True for the first who says so."""
         return self.live.answer(context.slot, context.nonce, user, int(now * 1000),
-                                int(now) + LEASE_S, msgspec.json.encode(note))
+                                int(now) + UNACKNOWLEDGED_S, msgspec.json.encode(note))
 
     def add_branch(self, slot: int, nonce: int, party: Party) -> None:
         """Another answer of the call, or an early one; the oldest goes when there are too many."""
-        kept = [one for one in self._branches(slot) if one.tag != party.tag]
+        kept = [one for one in self.branches(slot) if one.tag != party.tag]
         kept = [*kept, party][max(len(kept) + 1 - MAX_BRANCHES, 0):]
         self.live.note(slot, nonce, BRANCHES, msgspec.json.encode(kept))
 
-    def _branches(self, slot: int) -> list[Party]:
+    def branches(self, slot: int) -> list[Party]:
+        """Its other answers, and early ones."""
         text = self.live.read_note(slot, BRANCHES)
         return _decode_parties(text) if text else []
+
+    def answerer(self, slot: int) -> Party | None:
+        """Whose answer counts."""
+        answer = msgspec.json.decode(self.live.read_note(slot, ANSWER) or b"{}")
+        found = answer.get("party") if isinstance(answer, dict) else None  # or a Handover
+        return msgspec.convert(found, Party) if found else None
 
     def known(self, mark: Mark, now: float, over: bool = False) -> Known | None:
         """The call of a mark, None when it is over; it is believed in for another while. over: it
@@ -187,12 +194,10 @@ class Calls:
                 and not (over and self.live.holds(mark.slot, mark.nonce)):
             return None
         setup = msgspec.json.decode(self.live.read_note(mark.slot, SETUP) or b"{}")
-        answer = msgspec.json.decode(self.live.read_note(mark.slot, ANSWER) or b"{}")
         if "party" not in setup:
             return None
-        found = answer.get("party") if isinstance(answer, dict) else None  # or a Handover
-        return Known(setup, msgspec.convert(setup["party"], Party),
-                     msgspec.convert(found, Party) if found else None, self._branches(mark.slot))
+        return Known(setup, msgspec.convert(setup["party"], Party), self.answerer(mark.slot),
+                     self.branches(mark.slot))
 
     def refresh(self, mark: Mark, side: int, party: Party) -> None:
         """A side is reached elsewhere from now on (RFC 3261 section 12.2)."""

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import KSR
 
-from kemi import wire
+from kemi import say, wire
 from kemi.calls import Calls
 from kemi.connections import CARRIER, Connections, keep_connection
 from kemi.control import Control
@@ -53,6 +53,9 @@ PROXY_REQUIRE_HEADER = "\nproxy-require:"
 #: Content-Length, Expires, addresses, doubled tags, first Via; and of which addresses.
 SANITY: Final = 1 | 2 | 4 | 32 | 64 | 128 | 256 | 1024 | 4096 | 16384
 SANITY_URIS: Final = 7
+#: Of a tag (RFC 3261 section 25.1): it travels in a parameter of Record-Route.
+TAG: Final = frozenset("-.!%*_+`'~0123456789"
+                       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 #: Frames of an exception that are logged.
 FRAMES: Final = 3
 
@@ -84,6 +87,7 @@ class Edge:
         """Kamailio calls it in every process."""
         if rank < -1:
             return 0
+        say.begin(self.settings.get("mark", ""))
         self.kernel = open_kernel(Path(self.settings["state"]), self.snapshot_refused)
         self.live = self.kernel.live
         self.worker = self.live.enter_worker(os.getpid())
@@ -94,7 +98,7 @@ class Edge:
         self.addresses = Addresses(self.kernel, self.settings)
         self.parties = Parties(self.addresses, self.control, self.sources, self.settings)
         self.relay = Relay(self.kernel, self.calls, self.parties, self.media, self.control,
-                           self.domain)
+                           self.domain, self.faults)
         self.inside = Inside(self.kernel, self.calls, self.parties, self.media, self.control,
                              self.sources)
         self.registrar = Registrar(self.kernel, self.domain, self.sources, self.parties,
@@ -105,7 +109,7 @@ class Edge:
 
     def snapshot_refused(self, error: SnapshotError) -> None:
         """The last good one stays in force."""
-        KSR.err(f"snapshot refused: {error}\n")
+        say.error(f"snapshot refused: {error}")
         if hasattr(self, "live"):
             self.live.count(Counter.SNAPSHOT_REFUSED)
 
@@ -123,6 +127,10 @@ class Edge:
                 KSR.tcpops.tcp_close_connection()
                 return 1
             self.method = wire.value("$rm")
+            if self.gate.fault is not None:
+                if self.method != "ACK":
+                    KSR.sl.sl_send_reply(self.gate.fault.code, self.gate.fault.phrase)
+                return 1
             for step in self.steps:
                 if step():
                     break
@@ -160,7 +168,7 @@ class Edge:
         return self.guarded(self.inside.bye_failed)
 
     def ksr_connections(self, _message: Any, _event: str) -> int:
-        """Every half second, in a process of its own."""
+        """Ten times a second, in a process of its own."""
         return self.guarded(self.connections.look)
 
     def ksr_failure(self, _message: Any) -> int:
@@ -169,6 +177,7 @@ class Edge:
             self.relay.failed()
         except Exception:
             self.fault()
+            self.relay.abandon()
             KSR.tm.t_reply(500, "Server Internal Error")
         return 1
 
@@ -200,7 +209,7 @@ class Edge:
         frames = traceback.extract_tb(trace)[-FRAMES:]
         where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
                            for frame in reversed(frames))
-        KSR.err(f"exception in the edge: {kind.__name__ if kind else ''} at {where}\n")
+        say.error(f"exception in the edge: {kind.__name__ if kind else ''} at {where}")
 
     # -- the steps ----------------------------------------------------------------------------
 
@@ -215,6 +224,9 @@ class Edge:
         """A message that can be worked with; sanity_check answers others itself. Inside a call of
         ours the edge's mark has said so already."""
         if KSR.sanity.sanity_check(SANITY, SANITY_URIS) < 0:
+            return True
+        if not TAG.issuperset(wire.value("$ft")):
+            KSR.sl.sl_send_reply(400, "Bad From")
             return True
         if self.faults and KSR.pv.get("$rU") == "fault":
             raise RuntimeError("asked for by the test")

@@ -88,6 +88,22 @@ def look(raw: bytes, stream: bool = False) -> Frame | Fault | None:
     return Frame(b"\r\n".join(_rewritten(lines)) + b"\r\n\r\n" + body)
 
 
+def answers(raw: bytes) -> bool:
+    """Whether a 2xx can make a dialog, if it is one to an INVITE: a tag of its own in To, which is
+    a token (RFC 3261 section 12.1.1), and each header once."""
+    lines = raw[:raw.find(b"\r\n\r\n") if b"\r\n\r\n" in raw else len(raw)].split(b"\n")
+    headers, fault = _headers(lines)
+    if not headers.get(b"cseq", b"").endswith(b"INVITE"):
+        return True
+    tag = _tag(headers.get(b"to", b""))
+    return not fault and tag != b"" and _TOKEN.issuperset(tag) \
+        and tag != _tag(headers.get(b"from", b""))
+
+
+def _tag(value: bytes) -> bytes:
+    return value.rpartition(b">")[2].partition(b";tag=")[2].partition(b";")[0].strip()
+
+
 def _plain(head: bytes, lines: list[bytes]) -> bool:
     """Whether Kamailio's parser takes these headers as they stand."""
     return b"\0" not in head and b"\n " not in head and b"\n\t" not in head \
@@ -107,10 +123,14 @@ def _rewritten(lines: list[bytes]) -> list[bytes]:
                 kept.append(text.strip())
             continue
         if kept:
-            made.append(b" ".join(kept))
+            made.append(_joined(kept))
         name, _, value = text.partition(b":")
         kept = [name.rstrip(b" \t") + b":", value.strip()] if _NAME.issuperset(name) else []
-    return [*made, b" ".join(kept)] if kept else made
+    return [*made, _joined(kept)] if kept else made
+
+
+def _joined(pieces: list[bytes]) -> bytes:
+    return b" ".join(piece for piece in pieces if piece)
 
 
 def _start_line(line: bytes) -> tuple[int, str] | tuple[()] | None:
@@ -145,7 +165,7 @@ def _headers(lines: list[bytes]) -> tuple[dict[bytes, bytes], str]:
                 pieces.append(text)
             continue
         if kept:
-            found[name] = b" ".join(piece.strip() for piece in pieces)
+            found[name] = _joined([piece.strip() for piece in pieces])
         if not text:
             break
         size, count = len(text), count + 1
@@ -171,7 +191,7 @@ def _needed(headers: dict[bytes, bytes], method: bytes, uri: bytes) -> str:
         if not headers.get(name):
             return "Missing " + name.decode().title()
     number, _, rest = headers[b"cseq"].partition(b" ")
-    if not _DIGITS.issuperset(number) or len(number) > 10 or int(number) > MAX_CSEQ \
+    if not number or not _DIGITS.issuperset(number) or len(number) > 10 or int(number) > MAX_CSEQ \
             or rest.strip() != method:
         return "Bad CSeq"
     hops = headers.get(b"max-forwards", b"70")

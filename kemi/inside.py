@@ -32,6 +32,8 @@ from routing_core.codes import Source
 
 #: Who refuses a BYE with these has no call any more.
 GONE: Final = frozenset({408, 481})
+#: Place in a Party.
+TAG: Final = 2
 #: The CSeq of a BYE of ours lies so far above the sender's own.
 OUR_CSEQ: Final = 1000
 
@@ -72,7 +74,7 @@ class Inside:
             return  # it has come once more, and tm has dealt with it
         mark = read_mark(wire.header("Route"))
         routes = headers("Route") if mark is not None else None
-        if mark is None or routes is None or KSR.rr.loose_route() < 0:
+        if mark is None or routes is None:
             self.nobodys(method)
             return
         rest = [one for one in routes if not parameter(one, ROUTE_PARAM)]
@@ -96,7 +98,9 @@ class Inside:
         if called is None:
             if side == CALLER and method == "BYE" and known.answer is None \
                     and self.parties.sent_by(known.caller):
-                self.withdraw(call_id, known)
+                self.withdraw(call_id, mark, known, now)
+            elif side == CALLED and method == "BYE":
+                pass  # it has overtaken its 200: it comes again, and then that is known
             else:
                 self.nobodys(method)
             return
@@ -105,6 +109,10 @@ class Inside:
             return
         if rest != other.routes:
             self.refuse(method, 400, "Bad Route Set")
+            return
+        # It decodes parameters of the header: of nobody's but our own.
+        if KSR.rr.loose_route() < 0:
+            self.nobodys(method)
             return
         self.relay(method, mark, side, sender, other, known, now)
 
@@ -178,7 +186,11 @@ class Inside:
                 return
             if mark.media:
                 self.media.delete(str(known.setup["uid"]))
-            KSR.pv.sets(AVP_INSIDE, json.dumps(bye_of(known, sender, other)))
+            KSR.pv.sets(AVP_INSIDE, json.dumps(bye_of(
+                known.setup, sender, other, int(KSR.pv.get("$cs")))))
+            for branch in self.calls.branches(mark.slot):  # its other answers are over with it
+                for from_, to in ((known.caller, branch), (branch, known.caller)):
+                    KSR.jsonrpcs.execx(json.dumps(bye_of(known.setup, from_, to)))
             KSR.tm.t_on_failure("ksr_bye_failed")
         if KSR.pv.gete("$ru") != other.target:
             KSR.seturi(other.target)
@@ -193,6 +205,7 @@ class Inside:
         moved = self.parties.from_request(sender.kind, sender.id)
         if moved is None:
             return False
+        moved.tag = sender.tag
         moved.routes = sender.routes  # the route set stays (RFC 3261 section 12.2)
         if moved.routes:
             moved.goes_to = ""
@@ -227,6 +240,7 @@ class Inside:
             if moved.routes:
                 moved.goes_to = ""
             moved.source = kept.other.source
+            moved.tag = kept.other.tag
             self.calls.refresh(mark, CALLED if kept.side == CALLER else CALLER, moved)
 
     def bye_failed(self) -> None:
@@ -239,8 +253,15 @@ class Inside:
         self.live.count(Counter.BYE_REFUSED)
         KSR.jsonrpcs.execx(text)
 
-    def withdraw(self, call_id: str, known: Known) -> None:
-        """A BYE before the answer (RFC 3261 section 15 lets the caller): the call is cancelled."""
+    def withdraw(self, call_id: str, mark: Mark, known: Known, now: float) -> None:
+        """A BYE before the answer (RFC 3261 section 15 lets the caller): the call is cancelled,
+        and over at once. What is answered all the same gets a BYE of ours."""
+        if self.calls.end(mark.slot, mark.nonce, 487, Ended.CANCELLED, now):
+            if mark.media:
+                self.media.delete(str(known.setup["uid"]))
+            answer = self.calls.answerer(mark.slot)
+            if answer is not None:  # between the two looks
+                KSR.jsonrpcs.execx(json.dumps(bye_of(known.setup, known.caller, answer)))
         KSR.tmx.t_cancel_callid(call_id, str(known.setup.get("cseq", 1)), FLAG_WITHDRAWN)
         KSR.sl.sl_send_reply(200, "OK")
 
@@ -254,11 +275,11 @@ class Inside:
         if rest:
             self.refuse(method, 400, "Bad Route Set")
         elif method == "NOTIFY" and self.control.sends() and self.calls.fits(
-                mark, call_id, to_tag, place):
+                mark, call_id, to_tag, place) and KSR.rr.loose_route() >= 0:
             KSR.setdsturi(address_of(place))
             KSR.tm.t_relay()
         elif method == "SUBSCRIBE" and host_of(place) == KSR.pv.get("$si") and self.calls.fits(
-                mark, call_id, from_tag, place):
+                mark, call_id, from_tag, place) and KSR.rr.loose_route() >= 0:
             KSR.hdr.remove("Proxy-Authorization")
             KSR.textops.remove_hf_re(f"^{OWN_HEADERS}")
             KSR.seturi(self.control.uri(mark.nonce))
@@ -267,16 +288,17 @@ class Inside:
             self.nobodys(method)
 
 
-def bye_of(known: Known, sender: Party, other: Party) -> dict[str, Any]:
-    """A request to Kamailio that sends a BYE of ours to `other`, as if it were the sender's."""
-    texts = {known.caller.tag: str(known.setup["from"])}
+def bye_of(setup: dict[str, Any], sender: Party, other: Party, cseq: int = 0) -> dict[str, Any]:
+    """A request to Kamailio that sends a BYE of ours to `other`, as if it were the sender's. cseq:
+    the sender's last one."""
+    texts = {str(setup["party"][TAG]): str(setup["from"])}
 
     def named(party: Party) -> str:
         return texts.get(party.tag) or f"<{party.target}>;tag={party.tag}"
     routes = "".join(f"Route: <{one}>\r\n" for one in other.routes)
     lines = (f"From: {named(sender)}\r\nTo: {named(other)}\r\n"
-             f"Call-ID: {known.setup['call_id']}\r\n"
-             f"CSeq: {int(KSR.pv.get('$cs')) + OUR_CSEQ} BYE\r\n{routes}")
+             f"Call-ID: {setup['call_id']}\r\n"
+             f"CSeq: {(cseq or int(setup.get('cseq', 1))) + OUR_CSEQ} BYE\r\n{routes}")
     return {"jsonrpc": "2.0", "method": "tm.t_uac_start", "id": 1, "params": [
         "BYE", other.target, other.goes_to or (other.routes[0] if other.routes else "."), ".",
         lines]}

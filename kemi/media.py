@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import KSR
 
-from kemi import wire
+from kemi import say, wire
 from kemi.calls import Context
 from kemi.names import Counter
 from kemi.uris import ip_of
@@ -48,7 +48,7 @@ class Media:
         if KSR.rtpengine.rtpengine_offer(flags) > 0:
             return True
         self.live.count(Counter.MEDIA_FAILED)
-        KSR.err(f"call {context.uid}: no media node took the offer\n")
+        say.error(f"call {context.uid}: no media node took the offer")
         return False
 
     def offer_again(self, uid: str, websocket: bool = False) -> None:

@@ -30,6 +30,8 @@ TRUNK_PENALTY_S: Final = 30
 MAX_DECISIONS: Final = 40
 #: A call that nothing was heard of for this long is not believed any more.
 LEASE_S: Final = 4 * 3600
+#: Until it is acknowledged: the called side gives it up after 32 s (RFC 3261 section 13.3.1.4).
+UNACKNOWLEDGED_S: Final = 40
 #: While it is being set up.
 SETUP_LEASE_S: Final = 300
 #: A connection of somebody whom we know stays open for so long without a message.

@@ -57,13 +57,13 @@ class Parties:
         routes: list[str] | None = []
         if kind != Source.DEVICE or self.by_proxy():
             routes = headers("Record-Route")
-        return self._party(kind, id_, KSR.pv.gete("$ft"), routes, natted())
+        return self._party(kind, id_, wire.value("$ft"), routes, natted())
 
     def from_source(self, kind: int, id_: int) -> Party:
         """The same by nothing but where it came from: for emergency calls, which are never
         refused."""
         text = self._source_address()
-        return Party(kind, id_, KSR.pv.gete("$ft"), text, text, [], self.source())
+        return Party(kind, id_, wire.value("$ft"), text, text, [], self.source())
 
     def from_reply(self, kind: int, id_: int) -> Party:
         """Who sent the reply at hand, a 2xx or a reliable 1xx to an INVITE of ours."""
@@ -77,7 +77,7 @@ class Parties:
             for one in routes[ours:]:
                 KSR.hdr.append(f"Record-Route: <{one}>\r\n")
             beyond = []
-        tag = KSR.pv.gete("$tt")
+        tag = wire.value("$tt")
         found = self._party(kind, id_, tag, beyond, False)
         if found is None:  # it is answered all the same, and reached where it answers from
             found = self.from_source(kind, id_)

@@ -1,5 +1,6 @@
 """A decision, carried out: rings, refusals, the next attempt, and what is written about it."""
 
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import Any, Final
 import KSR
 import msgspec
 
-from kemi import digest, wire
+from kemi import digest, say, wire
 from kemi.calls import (
     CALLER,
     DECISIONS,
@@ -29,6 +30,7 @@ from kemi.identity import (
     name_of,
     user_of,
 )
+from kemi.inside import bye_of
 from kemi.media import Media, has_sdp, tell_address
 from kemi.names import (
     AVP_CONTEXT,
@@ -49,7 +51,7 @@ from kemi.registrar import name_in
 from kemi.uris import read_uri
 from routing_core import Decision, Kernel, handover
 from routing_core.caller_names import quoted
-from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, Source
+from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, SlotState, Source
 from routing_core.explain import reason_text
 from routing_core.handover import Handover, Order
 from routing_core.rows import FORMATS, TRANSPORTS
@@ -87,7 +89,7 @@ class Relay:
     """From decision to SIP and back with the outcome."""
 
     def __init__(self, kernel: Kernel, calls: Calls, parties: Parties, media: Media,
-                 control: Control, domain: str) -> None:
+                 control: Control, domain: str, faults: bool = False) -> None:
         self.kernel = kernel
         self.live = kernel.live
         self.calls = calls
@@ -95,6 +97,7 @@ class Relay:
         self.media = media
         self.control = control
         self.domain = domain
+        self.faults = faults  # those that a test asks for
 
     # -- a new call ---------------------------------------------------------------------------
 
@@ -128,6 +131,17 @@ class Relay:
             KSR.hdr.append_to_reply("Retry-After: 5\r\n")
             KSR.tm.t_reply(503, "No Room For Another Call")
             return
+        try:
+            self.set_up(context, decision, facts, now, nat, order)
+        except Exception:
+            self.abandon(context)
+            raise
+
+    def set_up(self, context: Context, decision: Decision, facts: Facts, now: float, nat: bool,
+               order: Order | None) -> None:
+        """A call that has its slot."""
+        owned = context.owned
+        source_kind, source = facts.source_kind, facts.source
         kind, id_ = (Source.CALL_CONTROL, 0) if owned else (
             (Source.TRUNK, source) if source_kind == Source.TRUNK
             else (Source.DEVICE, decision.caller_user))
@@ -135,11 +149,13 @@ class Relay:
         if party is None and context.emergency:
             party = self.parties.from_source(kind, id_)
         if party is None or not self.note_setup(context, party, decision, source_kind, source,
-                                                called, calling, order):
+                                                facts.called, facts.calling, order):
             self.calls.end(context.slot, context.nonce, 400, Ended.REFUSED, now)
             self.live.count(Counter.REJECTED)
             KSR.tm.t_reply(400, "Bad Contact" if party is None else "Headers Too Long")
             return
+        if self.faults and facts.called == "fault-in-call":
+            raise RuntimeError("asked for by the test")
         if kind == Source.DEVICE and not party.routes:
             KSR.hdr.remove("Record-Route")
         # Call control has a media session of its own, and records in it.
@@ -411,7 +427,7 @@ class Relay:
                     self.media.delete(context.uid)
                 KSR.tm.t_reply(487, "Request Terminated")
             return True
-        KSR.warn(f"call {context.uid}: could not be sent\n")
+        say.warning(f"call {context.uid}: could not be sent")
         return False
 
     def refuse(self, context: Context, code: int, reason: int, now: float,
@@ -483,8 +499,23 @@ class Relay:
                 "trunk": context.trunk if context.to_trunk else 0,
                 "media": context.media, "record": context.record, "party": party}):
             self.live.count(Counter.ANSWERED)
-        else:
-            self.calls.add_branch(context.slot, context.nonce, party)
+            return
+        answer = self.calls.answerer(context.slot)
+        if answer is not None and answer.tag == party.tag:
+            return  # the same answer once more
+        # Noted first, and then looked whether it is over: a BYE does it the other way round.
+        self.calls.add_branch(context.slot, context.nonce, party)
+        call = self.live.call(context.slot, context.nonce)
+        if call is None or call["state"] > SlotState.ANSWERED:
+            self.too_late(context, party)
+
+    def too_late(self, context: Context, party: Party) -> None:
+        """An answer of a call that is over: whoever gave it is told."""
+        uri, tag = wire.value("$fu"), wire.value("$ft")
+        setup = {"from": f"<{uri}>;tag={tag}", "cseq": int(KSR.pv.get("$cs")),
+                 "call_id": wire.value("$ci"), "party": [0, 0, tag]}
+        caller = Party(0, 0, tag, uri)
+        KSR.jsonrpcs.execx(json.dumps(bye_of(setup, caller, party)))
 
     def failed(self) -> None:
         """All branches of an attempt have failed."""
@@ -530,6 +561,13 @@ class Relay:
         decision = self.kernel.decide(0, 0, called, "", int(now), 0, None,
                                       bytes.fromhex(context.trail), cause)
         self.carry_out(context, decision, facts, now)
+
+    def abandon(self, context: Context | None = None) -> None:
+        """Something is wrong with us: the call has no slot, and no media, for it."""
+        context = context or self.context()
+        if context is not None and self.calls.end(context.slot, context.nonce, 500, Ended.FAILED,
+                                                  time.time()) and context.media:
+            self.media.delete(context.uid)
 
     def give_up(self, context: Context, code: int, now: float) -> None:
         """The far end's refusal is the caller's."""

@@ -600,7 +600,8 @@ cdef class Live:
                 return False
             if vx_cas32(&head.state, state, ENDING):
                 break
-        head.ended_ms = now_ms
+        # The answer may have looked at the clock later.
+        head.ended_ms = max(now_ms, head.answered_ms)
         if code:
             head.code = code
         head.reason = reason

@@ -182,6 +182,18 @@ def test_a_thousand_exceptions_give_a_thousand_answers(exchange: Exchange) -> No
     assert exchange.live.counter(0) == before + 1000
 
 
+def test_an_exception_leaves_no_call_behind(exchange: Exchange, company: Company) -> None:
+    anna = company.telephone("101")
+    before = exchange.live.counter(0)
+    with Sipp(calling(anna.username, 500, password=anna.secret), remote=exchange.sip,
+              service="fault-in-call") as line:
+        line.done()
+    assert exchange.live.counter(0) == before + 1
+    record, = eventually(lambda: company.client.get(f"{company.base}/calls")["items"])
+    assert record["code"] == 500
+    assert not exchange.calls_in_progress()
+
+
 def test_no_secret_is_logged(exchange: Exchange, company: Company) -> None:
     anna = company.telephone("101")
     exchange.register(anna, 5070)
