@@ -18,7 +18,7 @@ TEST_PACKAGES := sip-tester procps iproute2
 SOURCES := $(wildcard routing_core/*.pyx routing_core/*.pxd kemi/*.py benchmarks/*.pyx \
 	callcontrol/sofia/*.pyx callcontrol/sofia/*.pxd)
 
-.PHONY: run test bench lint install install-test build clean help
+.PHONY: run test fuzz bench lint install install-test build clean help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
@@ -28,6 +28,11 @@ run: install
 
 test: install-test
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(TESTS)
+
+# FUZZ="--messages 20000 --seed 7" passes other arguments; FUZZ=--help tells which there are.
+fuzz: install-test
+	@$(BIN)/python -m tests.edge.attack.fuzz $(or $(FUZZ),--messages 1000000 --in-calls 100000 \
+		--packets 100000)
 
 bench: install-test
 	@for name in kernel publish edge callcontrol queue; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done

@@ -56,7 +56,7 @@ class Exchange:
         self._folder = tempfile.TemporaryDirectory(prefix="vaxel-test-")
         self.state = Path(self._folder.name)
         self.settings = private_settings(self.state)
-        chosen = {"flood_per_2s": 100_000, "faults": True, "workers": 3, "tcp_workers": 1,
+        chosen = {"flood_per_2s": 60_000, "faults": True, "workers": 3, "tcp_workers": 1,
                   "ping_s": 2, "shared_memory_mb": 128} | overrides
         for name, value in chosen.items():
             setattr(self.settings, name, value)

@@ -71,7 +71,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         1 << 20)] = 512
 
     flood_per_2s: Annotated[int, _about(
-        "requests per two seconds from one address that is no trunk's", ge=1, le=1 << 30)] = 400
+        "requests per two seconds from one address that is no trunk's", ge=1, le=65535)] = 400
     connections_per_address: Annotated[int, _about(
         "TCP, TLS and WebSocket connections of telephones from one address", ge=1,
         le=1 << 20)] = 1000
