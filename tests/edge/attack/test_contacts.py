@@ -48,7 +48,7 @@ def test_a_contact_at_a_trunk_or_at_us_is_refused(exchange: Exchange, company: C
 
 
 @pytest.mark.parametrize("place", ["127.0.0.32:{victim}", "127.0.0.1:{own}", "10.1.2.3:5060",
-                                   "no-such-host.invalid"])
+                                   "nobody-is-here.invalid"])
 def test_a_contact_is_called_at_its_source_and_by_the_devices_name(
         exchange: Exchange, company: Company, place: str) -> None:
     """A barred telephone registered a premium number at another host, and a colleague rang it."""
