@@ -35,7 +35,8 @@ fuzz: install-test
 		--packets 100000)
 
 bench: install-test
-	@for name in kernel publish edge callcontrol queue; do echo "== $$name"; $(BIN)/python -m benchmarks $$name; done
+	@for name in $$($(BIN)/python -c "from benchmarks.__main__ import SUBJECTS; print(*SUBJECTS)"); do \
+		echo "== $$name"; $(BIN)/python -m benchmarks $$name || exit 1; done
 
 lint: install-test
 	@$(BIN)/python -m ruff check .

@@ -187,17 +187,20 @@ class Calls:
         found = answer.get("party") if isinstance(answer, dict) else None  # or a Handover
         return msgspec.convert(found, Party) if found else None
 
-    def known(self, mark: Mark, now: float, over: bool = False) -> Known | None:
-        """The call of a mark, None when it is over; it is believed in for another while. over: it
-        may have ended just now, as for an ACK that a BYE has overtaken."""
-        if not self.live.renew(mark.slot, mark.nonce, int(now) + LEASE_S) \
-                and not (over and self.live.holds(mark.slot, mark.nonce)):
+    def known(self, mark: Mark, over: bool = False) -> Known | None:
+        """The call of a mark, None when it is over. over: it may have ended just now, as for an ACK
+        that a BYE has overtaken."""
+        if not (self.live.holds if over else self.live.goes_on)(mark.slot, mark.nonce):
             return None
         setup = msgspec.json.decode(self.live.read_note(mark.slot, SETUP) or b"{}")
         if "party" not in setup:
             return None
         return Known(setup, msgspec.convert(setup["party"], Party), self.answerer(mark.slot),
                      self.branches(mark.slot))
+
+    def believe(self, mark: Mark, now: float) -> None:
+        """It was heard of: for another while it is not given up."""
+        self.live.renew(mark.slot, mark.nonce, int(now) + LEASE_S)
 
     def refresh(self, mark: Mark, side: int, party: Party) -> None:
         """A side is reached elsewhere from now on (RFC 3261 section 12.2)."""

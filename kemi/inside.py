@@ -90,7 +90,7 @@ class Inside:
         else:
             self.nobodys(method)
             return
-        known = self.calls.known(mark, now, method == "ACK")
+        known = self.calls.known(mark, method == "ACK")
         if known is None:
             self.nobodys(method)
             return
@@ -161,6 +161,8 @@ class Inside:
               now: float) -> None:
         """To the other side, wherever that is."""
         counts = known.answer is not None and known.answer.tag in (sender.tag, other.tag)
+        if counts:  # another answer's dialog is no evidence of this one
+            self.calls.believe(mark, now)
         if method != "ACK":
             # Each dialog counts for itself: a second answer's is another one.
             later = self.live.advance(mark.slot, mark.nonce, side, int(KSR.pv.get("$cs"))) \

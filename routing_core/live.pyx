@@ -573,6 +573,11 @@ cdef class Live:
             self.name_line(answerer, slot, nonce, now_ms // 1000, True)
         return True
 
+    def goes_on(self, uint64_t slot, uint64_t nonce):
+        """Whether that call is not over."""
+        cdef SlotHead *head = self.held(slot, nonce)
+        return head != NULL and SETUP <= vx_load32(&head.state) <= ANSWERED
+
     def renew(self, uint64_t slot, uint64_t nonce, uint32_t lease_until):
         """The call was heard of: believe in it until then. False when it is over or not ours."""
         cdef SlotHead *head = self.held(slot, nonce)

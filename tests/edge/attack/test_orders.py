@@ -370,6 +370,22 @@ def test_an_answer_without_an_ack_does_not_hold_for_hours(two_workers: Exchange)
     assert not line.faults
 
 
+def test_another_answers_dialog_is_no_evidence_of_the_call(two_workers: Exchange) -> None:
+    """A second answer's BYE, which ends nothing, kept the first one's slot for four hours."""
+    line = Line(two_workers, "device", LINES + 1)
+    pair, caller = line.pair, line.pair.caller
+    pair.begin()
+    for word in ("invite", "180", "200", "200b", "ackb", "endb"):
+        assert pair.pump(lambda word=word: line.ready((), word), PATIENCE_S)
+        pair.play([word])
+    assert pair.pump(lambda: any(one.start.startswith("BYE") for one in caller.heard), PATIENCE_S)
+    assert lease_s(line) <= UNACKNOWLEDGED_S
+    caller.acks = True
+    pair.play(["ack"])
+    line.settle(Case((*UP, ("200b",), ("ackb", "endb", "ack"))))
+    assert not line.faults
+
+
 def lease_s(line: Line) -> float:
     """How long the only slot is believed in."""
     [(_, _, call)] = line.slots()
