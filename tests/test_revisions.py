@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from api.revisions.history import FIXED
+from api.revisions.routes import OWNED
 from tests.alone import Alone
 from tests.exchange import eventually
 
@@ -418,3 +420,97 @@ def test_a_delete_with_a_body_is_planned_without_it(api: Alone) -> None:
     assert (answer.status_code, answer.json()["body"]) == (202, "")
     assert became(api, company, answer.json()["id"])["state"] == "done"
     assert api.ask("GET", f"{company}/users")["items"] == []
+
+
+# -- every table ----------------------------------------------------------------------------------
+
+#: Of each of a company's tables: its path, a row ({name}: the id of the row of that name), and a
+#: change with what is in it a list, an object or nothing.
+ROWS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "activity": ("activities", {"name": "Lunch"}, {"name": "Long lunch"}),
+    "schedule": ("schedules", {"name": "Hours"}, {"rules": [
+        {"kind": "weekly", "open": True, "weekdays": [0, 1], "start": 480, "end": 720}]}),
+    "user": ("users", {"name": "A", "extension": "101"},
+             {"barred": ["premium"], "language": "fi", "colleague": TARGET}),
+    "device": ("devices", {"user": "{user}", "name": "d", "username": "{unique}"},
+               {"name": "desk", "digest": "md5"}),
+    "number": ("numbers", {"e164": "{e164}", "target": TARGET},
+               {"target": {"kind": "user", "user": "{user}"}}),
+    "forward": ("forwards", {"user": "{user}", "event": "busy", "target": TARGET},
+                {"target": {"kind": "user", "user": "{user}"}}),
+    "caller_rule": ("caller-rules", {"user": "{user}", "number": "+46701112233",
+                                     "rule": "blocked"}, {"rule": "vip"}),
+    "ring_group": ("groups", {"name": "G", "extension": "200"}, {"name": "H", "ring_s": 9}),
+    "member": ("members", {"ring_group": "{ring_group}", "user": "{user}"}, {"priority": 2}),
+    "prompt": ("prompts", {"name": "Hello", "text": "Hej"}, {"text": "Hej då"}),
+    "service": ("services", {"name": "Q", "settings": {"type": "queue"}},
+                {"settings": {"tiers_s": [0, 20, 40], "weight": 2}}),
+    "queue_member": ("queue-members", {"service": "{service}", "user": "{user}"},
+                     {"skills": [{"name": "sv", "level": 2}]}),
+    "contact": ("contacts", {"name": "C", "shared": True,
+                             "numbers": [{"e164": "+46701113333"}]}, {"numbers": []}),
+    "tenant": ("", {}, {"barred": ["premium", "satellite"], "language": "fi"}),
+}
+
+
+def test_the_rows_are_of_every_table() -> None:
+    assert set(ROWS) == (OWNED | {"tenant"}) - FIXED
+
+
+class Undone:
+    """A company in which every change is undone, at once or, later, after all the others."""
+
+    def __init__(self, api: Alone, later: bool) -> None:
+        self.api, self.later = api, later
+        self.company = api.company()
+        self.ids: dict[str, Any] = {
+            "unique": f"rev{next(count)}", "e164": f"+468{next(count):08d}"}
+        self._done: list[tuple[str, int, Any]] = []
+
+    def filled(self, value: Any) -> Any:
+        """With the ids of the rows that are there."""
+        if isinstance(value, dict):
+            return {name: self.filled(one) for name, one in value.items()}
+        named = isinstance(value, str) and value.startswith("{")
+        return self.ids[value[1:-1]] if named else value
+
+    def change(self, table: str, method: str, path: str, body: Any) -> Any:
+        """Make it, undo it, and make it again."""
+        at = f"{self.company}/{path}".rstrip("/")
+        status = {"POST": 201, "PATCH": 200, "DELETE": 204}[method]
+        before = export(self.api, self.company)
+        answer = self.api.ask(method, at, body, status)
+        changed = newest(self.api), before
+        assert export(self.api, self.company) != before, (table, method)
+        if self.later:
+            self._done.append((f"{method} {table}", *changed))
+            return answer
+        self._undo(f"{method} {table}", *changed)
+        self._undo(f"{method} {table}, undone", newest(self.api), None)
+        return answer
+
+    def _undo(self, what: str, revision: int, before: Any) -> None:
+        self.api.ask("POST", f"{self.company}/revisions/{revision}/revert", {})
+        assert before is None or export(self.api, self.company) == before, what
+
+    def undo_all(self) -> None:
+        """The last one first."""
+        for one in reversed(self._done):
+            self._undo(*one)
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "after others"])
+def test_every_change_of_every_table_can_be_undone(api: Alone, later: bool) -> None:
+    """Lists in a row were never found to be what they had been."""
+    undone = Undone(api, later)
+    for table, (path, row, _) in ROWS.items():
+        if path:
+            undone.ids[table] = undone.change(table, "POST", path, undone.filled(row))["id"]
+    places = {table: f"{path}/{undone.ids[table]}" if path else ""
+              for table, (path, _, _) in ROWS.items()}
+    for table, (_, _, change) in ROWS.items():
+        undone.change(table, "PATCH", places[table], undone.filled(change))
+    for table, place in reversed(places.items()):
+        if place:
+            undone.change(table, "DELETE", place, None)
+    undone.undo_all()

@@ -29,6 +29,13 @@ def net(changes: Iterable[Change]) -> dict[tuple[str, int], tuple[Any, Any]]:
     return {key: both for key, both in found.items() if both[0] != both[1]}
 
 
+def plain(table: str, fields: Any) -> Any:
+    """A row, or what was kept of one, in the one form in which two can be compared: as JSON has it,
+    with what newer fields are when nothing is said of them."""
+    row = fields if isinstance(fields, msgspec.Struct) else row_of(table, fields)
+    return None if row is None else msgspec.json.decode(msgspec.json.encode(row))
+
+
 def row_of(table: str, fields: Any) -> Row | None:
     """A row that was kept."""
     return None if fields is None else msgspec.convert(fields, TABLES[table])
@@ -79,7 +86,8 @@ def undo(writer: SqliteWriter, changes: Iterable[RowChange]) -> list[RowDiff]:
     wanted = []
     for table, id_, before, after in changes:
         found = writer.find(table, limit=1, id=id_)
-        now = msgspec.to_builtins(found[0]) if found else None
+        now = plain(table, found[0]) if found else None
+        before, after = plain(table, before), plain(table, after)
         if now == before:
             continue
         if (now is None) != (after is None):
