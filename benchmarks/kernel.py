@@ -106,7 +106,7 @@ def measure(users: int) -> dict[str, Any]:
 
 
 def _oracle_ns(store: Any, numbers: list[str]) -> int:
-    from api.publish.publisher import plans
+    from routing_core.mapping import plans
     from tests.oracle import World, decide
 
     world = World(plans(), {table: store.find(table, limit=100_000) for table in (

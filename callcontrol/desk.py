@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -30,6 +30,7 @@ from routing_core.caller_names import quoted, shown_name
 from routing_core.codes import LineState, Reason, SlotState, Source
 from routing_core.decision import caller_of_trail, new_trail
 from routing_core.handover import Handover, Order
+from routing_core.mapping import number_class
 from routing_core.masked import masked
 from routing_core.numbers import routed
 from rtp import audio
@@ -37,7 +38,17 @@ from rtp.errors import BadAudio, MediaError
 from rtp.mixer import Mixer
 from rtp.session import Media
 from store import NotFound
-from store.model import Activity, Event, Prompt, RingGroup, Service, Target, Tenant, User
+from store.model import (
+    Activity,
+    Event,
+    NumberClass,
+    Prompt,
+    RingGroup,
+    Service,
+    Target,
+    Tenant,
+    User,
+)
 from store.port import Store
 
 log = structlog.get_logger()
@@ -54,6 +65,8 @@ RECORDED_S: Final = 12.0
 MAX_CALLBACKS: Final = 200
 CALLBACK_S: Final = 3600.0
 CALLBACK_LOOK_S: Final = 1.0
+#: In the order of their bits.
+CLASSES: Final = get_args(NumberClass)
 
 
 class Desk:
@@ -365,6 +378,15 @@ class Desk:
             return ""
         number = str(phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164))
         return number if phonenumbers.is_possible_number(found) and routed(number) == number else ""
+
+    def may_call_back(self, tenant: int, number: str) -> bool:
+        """Whether the company calls "+46..." because a caller has named it (Q7, I6): the kernel has
+        the last word, this is for the caller to be told at once."""
+        if not number.startswith("+"):
+            return False
+        company = self.tenant(tenant)
+        what = CLASSES[number_class(number, company.country).bit_length() - 1]
+        return what in company.callback_classes and what not in company.barred
 
     def national(self, tenant: int, number: str) -> str:
         """A number as people of that company's country dial it."""

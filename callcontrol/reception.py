@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 #: Services that one caller may go through without ending anywhere (a menu that leads to itself).
 MAX_SERVICES = 50
+#: Orders of which a telephone here that is alone in a call is the payer.
+BY_CALLER = ("dial:", "callback:")
 TAKE_S = 6.0
 #: A busy tone is heard for so long by somebody who was answered already.
 BUSY_S = 4.0
@@ -192,7 +194,7 @@ class Reception:
                 if not order:
                     await call.end(side)
                     return
-                who = by or (side if side.user and order.startswith("dial:") else None)
+                who = by or (side if side.user and order.startswith(BY_CALLER) else None)
                 outcome = await call.dial(side, order, by=who, repeat=order == "repeat")
                 if isinstance(outcome, Failed):
                     again = await self._failed(call, side, outcome)

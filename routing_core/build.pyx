@@ -35,7 +35,7 @@ from routing_core.layout cimport (
     T_TENANT, T_TRUNK, T_USER, T_ZONE, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED,
     U_FUNCTIONS, U_RECORD, ZoneRec, caller_key, extension_key, hash_text, make_target, mix,
 )
-from routing_core.numbers cimport read_e164
+from routing_core.numbers cimport number_class, read_e164
 from routing_core.snapshot cimport scaled
 
 from routing_core.caller_names import shown_name
@@ -135,7 +135,8 @@ cdef uint64_t short_or_e164(str text) except? 0:
 # -- records ----------------------------------------------------------------------------------
 
 cdef int fill_tenant(TenantRec *r, tuple row) except -1:
-    (id_, country, language, zone, main, support, foreign, end, area, barred, media) = row
+    (id_, country, language, zone, main, support, foreign, end, area, barred, media,
+     callback_classes) = row
     r.id = id_
     r.country = choice_of("tenant", "country", COUNTRY_INDEX, country)
     r.language = choice_of("tenant", "language", LANGUAGE_INDEX, language)
@@ -147,7 +148,44 @@ cdef int fill_tenant(TenantRec *r, tuple row) except -1:
     r.area = area or 0
     r.barred = barred
     r.anchor = media == "always"
+    r.callback_classes = callback_classes
     return 0
+
+
+cdef int fill_plan(PlanRec *plan, dict data) except -1:
+    cdef int i
+    plan.present = 1
+    plan.country_code = data["country_code"]
+    if plan.country_code not in NATIONAL_DIGITS:
+        raise RowError("plan", "country_code", f"what +{plan.country_code} leaves out of "
+                       "its numbers is not known: routing_core/numbers.pyx")
+    for i, text in enumerate(data["emergency"]):
+        plan.emergency[i] = <uint64_t>int(text) | SHORT()
+        plan.n_emergency = i + 1
+    for i, text in enumerate(data["special"]):
+        plan.special[i] = <uint64_t>int(text) | SHORT()
+        plan.n_special = i + 1
+    for i, text in enumerate(data["international_prefixes"]):
+        plan.international[i] = int("1" + text)
+        plan.n_international = i + 1
+    i = 0
+    for name, prefixes in data["classes"].items():
+        for prefix in prefixes:
+            plan.classes[i].low = int(prefix.ljust(15, "0"))
+            plan.classes[i].high = plan.classes[i].low + prefix_width(len(prefix))
+            plan.classes[i].number_class = CLASS_BITS[name]
+            plan.classes[i].digits = len(prefix)
+            i += 1
+    plan.n_classes = i
+    return 0
+
+
+def class_of(str number not None, dict data not None):
+    """The class (a bit of NumberClass) of "+46...", by a plan as in configs/number_plans.json."""
+    cdef PlanRec plan
+    memset(&plan, 0, sizeof(plan))
+    fill_plan(&plan, data)
+    return number_class(int(number[1:]), &plan)
 
 
 cdef int fill_user(UserRec *r, tuple row) except -1:
@@ -658,31 +696,8 @@ cdef class BaseBuilder:
         cdef ZoneRec *zone
         cdef int i
         for country in COUNTRIES:
-            data = self.plans[country]
             plan = <PlanRec *>plans.append()
-            plan.present = 1
-            plan.country_code = data["country_code"]
-            if plan.country_code not in NATIONAL_DIGITS:
-                raise RowError("plan", "country_code", f"what +{plan.country_code} leaves out of "
-                               "its numbers is not known: routing_core/numbers.pyx")
-            for i, text in enumerate(data["emergency"]):
-                plan.emergency[i] = <uint64_t>int(text) | SHORT()
-                plan.n_emergency = i + 1
-            for i, text in enumerate(data["special"]):
-                plan.special[i] = <uint64_t>int(text) | SHORT()
-                plan.n_special = i + 1
-            for i, text in enumerate(data["international_prefixes"]):
-                plan.international[i] = int("1" + text)
-                plan.n_international = i + 1
-            i = 0
-            for name, prefixes in data["classes"].items():
-                for prefix in prefixes:
-                    plan.classes[i].low = int(prefix.ljust(15, "0"))
-                    plan.classes[i].high = plan.classes[i].low + prefix_width(len(prefix))
-                    plan.classes[i].number_class = CLASS_BITS[name]
-                    plan.classes[i].digits = len(prefix)
-                    i += 1
-            plan.n_classes = i
+            fill_plan(plan, self.plans[country])
             plan.first_holiday = days.count
             for day in holidays_of(country):
                 (<int32_t *>days.append())[0] = day

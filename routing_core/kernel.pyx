@@ -15,16 +15,17 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from routing_core.codes cimport (
-    ALWAYS, AWAY, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET, CALLER_BLOCKED, CALL_CONTROL,
+    ALWAYS, AWAY, BARRED, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET, CALLER_BLOCKED, CALL_CONTROL,
     CALL_FUNCTIONS, DIAL_CODE, CLOSED_HOURS, DECLINED, DEVICE, DISABLED, FIRST, FORWARDING_LOOP,
     GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, LINE_BUSY, LOGGED_OUT, NOBODY_AVAILABLE, NO_ANSWER,
     NO_DEVICE, NO_TARGET, NUMBER, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE, ORDINARY,
-    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY, R_CALLED, R_CALLER_NAME, R_CALLER_RULE,
-    R_CAUSE, R_EXTENSION, R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE, R_MEMBER_RINGS,
-    R_MEMBER_SKIPPED, R_ORDER, R_NUMBER, R_ON_NET, R_PREFIX, R_RECORD, R_RING_DEVICES, R_SCHEDULE,
-    R_SOURCE_DEVICE, R_SOURCE_TRUNK, R_USER, SERVICE, SERVICE_TARGET, TOO_MANY_FORWARDS, TO_DEVICE,
-    TRUNK, UNKNOWN_NUMBER, UNKNOWN_SOURCE, UNREACHABLE, USER, USER_AWAY, USER_BUSY, USER_DISABLED,
-    USER_NO_ANSWER, USER_UNREACHABLE, VIP, WRONG_TENANT, BAD_NUMBER,
+    OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY, R_BARRED, R_CALLED, R_CALLER_NAME,
+    R_CALLER_RULE, R_CAUSE, R_EXTENSION, R_FORWARD, R_GROUP, R_GROUP_ON, R_HANDOVER, R_LINE_STATE,
+    R_MEMBER_RINGS, R_MEMBER_SKIPPED, R_ORDER, R_NUMBER, R_ON_NET, R_PREFIX, R_RECORD,
+    R_RING_DEVICES, R_SCHEDULE, R_SOURCE_DEVICE, R_SOURCE_TRUNK, R_USER, SERVICE, SERVICE_TARGET,
+    TOO_MANY_FORWARDS, TO_DEVICE, TRUNK, UNKNOWN_NUMBER, UNKNOWN_SOURCE, UNREACHABLE, USER,
+    USER_AWAY, USER_BUSY, USER_DISABLED, USER_NO_ANSWER, USER_UNREACHABLE, VIP, WRONG_TENANT,
+    BAD_NUMBER,
 )
 from routing_core.decision cimport Decision, MAX_DIVERTED, Trail
 from routing_core.hours cimport is_open
@@ -34,7 +35,9 @@ from routing_core.layout cimport (
     T_FORWARD, T_MEMBER, UserRec, U_CALLER_RULES, U_CALL_WAITING, U_ENABLED, U_FUNCTIONS, U_RECORD,
     make_target, mix, vx_load,
 )
-from routing_core.numbers cimport DIALLED_BAD, Dialled, is_emergency, read_dialled, settled
+from routing_core.numbers cimport (
+    DIALLED_BAD, Dialled, is_emergency, number_class, read_dialled, settled,
+)
 from routing_core.world cimport SEEN_LINE, SEEN_LOGIN
 from routing_core.outbound cimport Outbound, SIP_CODES
 
@@ -205,10 +208,12 @@ cdef class Kernel(Outbound):
         """What call control asks for on behalf of the parties in its trail.
 
         "user:ID", "group:ID" (all their rules apply), "number:+46...", "service:ID", "dial:..." (as
-        the payer would dial it), "phones:ID" (a user's telephones, whatever the rules say) or
-        "phones:ID/MASK" (those of some kinds: a number with a bit for each, as a member's
-        device_kinds), "device:ID" (one of them), "others:ID" (the other telephones of that one's
-        user). The visited users and groups are forgotten: somebody has chosen.
+        the payer would dial it), "callback:..." (the same for what a caller has named: never an
+        emergency number, and of the classes that the company allows), "phones:ID" (a user's
+        telephones, whatever the rules say) or "phones:ID/MASK" (those of some kinds: a number with
+        a bit for each, as a member's device_kinds), "device:ID" (one of them), "others:ID" (the
+        other telephones of that one's user). The visited users and groups are forgotten: somebody
+        has chosen.
         """
         cdef const TenantRec *owner = self.snapshot.tenant(tenant)
         cdef const UserRec *user
@@ -235,7 +240,7 @@ cdef class Kernel(Outbound):
         self.t.round = 0
         self.t.position = 0
         kind, _, value = called.partition(":")
-        if kind == "dial" or kind == "number":
+        if kind == "dial" or kind == "number" or kind == "callback":
             user = self.snapshot.user(self.t.payer)
             if kind == "dial" and (user == NULL or user.tenant != tenant):
                 self.reject(d, UNKNOWN_SOURCE, 0)
@@ -247,12 +252,19 @@ cdef class Kernel(Outbound):
                 self.emergency(d, what.number)
                 return 0
             target = self.snapshot.extension(tenant, what.extension) \
-                if kind == "dial" and what.extension else 0
+                if kind != "number" and what.extension else 0
             if target:
                 return target
             if what.kind == DIALLED_BAD or what.number == 0 or what.emergency:
                 self.reject(d, UNKNOWN_NUMBER if what.extension else BAD_NUMBER, 0)
                 return 0
+            if kind == "callback":
+                d.number_class = number_class(what.number, self.snapshot.plan(owner.country))
+                if not d.number_class & owner.callback_classes:
+                    if self.trace is not None:
+                        self.tell(R_BARRED, d.number_class, 0)
+                    self.reject(d, BARRED, 0)
+                    return 0
             return make_target(NUMBER, what.number)
         if kind == "phones" and "/" in value:
             value, _, mask = value.partition("/")

@@ -11,7 +11,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
-    LAYOUT_VERSION = 3
+    LAYOUT_VERSION = 4
     MAX_DEVICES = 6          # per user: fits the cache line of the user
     MAX_TARGETS = 30         # Kamailio's max_branches is 31
     MAX_MEMBERS = 64         # of a group
@@ -78,7 +78,8 @@ cdef packed struct TenantRec:
     uint8_t refuse_foreign   # 1: a number the tenant does not own is refused, 0: replaced
     uint8_t end_informs      # 1: the end time of an activity only informs (P1)
     uint8_t anchor           # 1: media always through rtpengine
-    uint8_t spare[20]
+    uint16_t callback_classes  # NumberClass bits: what callers may have called
+    uint8_t spare[18]
 
 cdef packed struct UserRec:  # one cache line
     uint64_t direct

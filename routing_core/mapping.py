@@ -13,20 +13,25 @@ on with what it has; one that starts takes the newest that is whole.
 
 import contextlib
 import hashlib
+import json
 import mmap
 import os
 import re
 import struct
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from routing_core.build import BaseBuilder
+from routing_core.build import BaseBuilder, class_of
+from routing_core.codes import NumberClass
 from routing_core.errors import ForeignSnapshot, LiveStateError, SnapshotError
 from routing_core.kernel import Kernel
 from routing_core.live import Live, format_live, live_size
 from routing_core.overlay import OverlayWriter, format_overlay, overlay_size
 from routing_core.snapshot import Snapshot
 
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 #: Room for changes before a new base must be compiled; the file is sparse.
 OVERLAY_CAPACITY_BYTES = 64 << 20
 #: Of the live file; sparse too. An id at or above the limit is refused when it is created.
@@ -212,3 +217,16 @@ def put_in_force(state: Path, generation: int) -> None:
         if old < generation:
             for name in (f"base.{old}", f"overlay.{old}"):
                 (state / name).unlink(missing_ok=True)
+
+
+@cache
+def plans() -> dict[str, dict[str, Any]]:
+    """{country: its numbering plan}: configs/number_plans.json. Sources: PTS (Sweden), Traficom
+    (Finland: service numbers of groups I to IV are premium), ITU-T E.164."""
+    found: dict[str, dict[str, Any]] = json.loads((CONFIGS / "number_plans.json").read_text())
+    return found
+
+
+def number_class(number: str, country: str) -> NumberClass:
+    """Of "+46..." as seen from that country: as the kernel classes it."""
+    return NumberClass(class_of(number, plans()[country]))

@@ -13,7 +13,7 @@ def _target(name: str) -> tuple[str, ...]:
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "tenant": ("id", "country", "language", "time_zone", "main_number", "support_number",
-               "foreign_number", "activity_end", "area", "barred", "media"),
+               "foreign_number", "activity_end", "area", "barred", "media", "callback_classes"),
     "user": ("id", "tenant", "extension", "display", "barred", "area", "ring_s", "enabled",
              "record", "call_waiting", "language", "call_functions"),
     "device": ("id", "user", "kind", "username", "secret", "area", "display", "enabled",

@@ -588,3 +588,10 @@ def m010_directory(db: Database) -> None:
 def m016_contact(db: Database) -> None:
     """Devices that may be called at another host than the one that they register from."""
     db.execute("ALTER TABLE device ADD COLUMN contact TEXT NOT NULL DEFAULT 'source'")
+
+
+@migrations()
+def m017_callback_classes(db: Database) -> None:
+    """Kinds of numbers that callers may have a company call: by default those that cost little,
+    the first four (15)."""
+    db.execute("ALTER TABLE tenant ADD COLUMN callback_classes INTEGER NOT NULL DEFAULT 15")

@@ -84,6 +84,10 @@ class Tenant(Row, frozen=True, kw_only=True):
     activity_end: Literal["available", "inform"] = "available"
     area: Id | None = None
     barred: tuple[NumberClass, ...] = ()
+    callback_classes: Annotated[tuple[NumberClass, ...], Meta(
+        description="kinds of numbers that are called because a caller has given them: keyed for a "
+                    "callback, or the caller's own")] = (
+        "national", "mobile", "toll_free", "shared_cost")
     media: Media = "auto"
     attendant: Target | None = None
     hold_music: Id | None = None

@@ -735,7 +735,7 @@ def shuffle(plan: Plan) -> None:
     people: dict[str, Sequence[Policy]] = {f"phones:{user}": [
         one._replace(user=user) for one in plan.agents[user - 1:] or plan.agents]
         for user in (1, 2, 3)}
-    people |= {f"number:{number}": plan.customers for number in (*NUMBERS, CUSTOMER)}
+    people |= {f"callback:{number}": plan.customers for number in (*NUMBERS, CUSTOMER)}
     stage = Crowd(people=people, media=dict(plan.media), offers=plan.offers, waits=plan.waits,
                   slack_s=60.0 if plan.media or max(plan.waits) > 0 else 0.0)
 

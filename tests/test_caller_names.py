@@ -68,11 +68,10 @@ def contact(id_: int, name: str, number: str = CALLER, *, tenant: int = 1, user:
 
 def kernel_of(*contacts: tuple[Any, ...], changes: Any = ()) -> Kernel:
     """A kernel with one user, whom number +46812345678 rings, and these contacts."""
-    from api.publish.publisher import plans
+    from routing_core.mapping import plans
     builder = build.BaseBuilder(plans())
-    builder.add("tenant", [(1, "SE", "sv", "UTC", None, None, "replace", "inform", None, 0, "auto"),
-                           (2, "SE", "sv", "UTC", None, None, "replace", "inform", None, 0,
-                            "auto")])
+    builder.add("tenant", [(tenant, "SE", "sv", "UTC", None, None, "replace", "inform", None, 0,
+                            "auto", 15) for tenant in (1, 2)])
     builder.add("user", [(1, 1, "101", "direct", 0, None, 25, 1, 0, 0, None, 0)])
     builder.add("device", [(1, 1, "desk", "anna", "a" * 26, None, None, 1, "md5", "source")])
     builder.add("number", [("+46812345678", 1, "direct", "user", 1, None, None, None, None, None,

@@ -489,7 +489,7 @@ async def test_a_callback_keeps_the_place(centre: Centre) -> None:
     assert centre.spot_of(later).position() == 2
 
 
-@scene(BY_KEY, busy=(1,), people={"number:+46708888888": [ANSWERS], "phones:1": [ANSWERS]})
+@scene(BY_KEY, busy=(1,), people={"callback:+46708888888": [ANSWERS], "phones:1": [ANSWERS]})
 async def test_a_callback_to_another_number(centre: Centre) -> None:
     """It is keyed in, and confirmed."""
     line = centre.call()
@@ -505,7 +505,7 @@ async def test_a_callback_to_another_number(centre: Centre) -> None:
     await asyncio.sleep(5)
     assert callbacks(centre) == 1
     await accept(centre)
-    assert len(centre.dialled("number:+46708888888")) == 1
+    assert len(centre.dialled("callback:+46708888888")) == 1
 
 
 @scene(BY_KEY, busy=(1,))
@@ -547,12 +547,12 @@ async def accept(centre: Centre, key: str = "1") -> FakeLeg:
     return agent
 
 
-@scene(BY_KEY, busy=(1,), people={"phones:1": [ANSWERS], f"number:{CUSTOMER}": [ANSWERS]})
+@scene(BY_KEY, busy=(1,), people={"phones:1": [ANSWERS], f"callback:{CUSTOMER}": [ANSWERS]})
 async def test_an_agent_accepts_a_callback(centre: Centre) -> None:
     """They talk, and it is over."""
     await order(centre)
     agent = await accept(centre)
-    [customer] = centre.dialled(f"number:{CUSTOMER}")
+    [customer] = centre.dialled(f"callback:{CUSTOMER}")
     assert centre.talk(agent, customer)
     assert centre.state(1) == "talking"
     assert [one["x"] for one in centre.said(What.LEFT)] == [Leave.SERVED]
@@ -585,19 +585,19 @@ def test_an_agent_does_not_want_a_callback(key: str) -> None:
                          ids=["busy", "no answer"])
 def test_a_customer_who_is_not_reached_is_tried_again(policy: Policy) -> None:
     """After the gap, as often as the queue says."""
-    @scene(BY_KEY, busy=(1,), people={"phones:1": [ANSWERS], f"number:{CUSTOMER}": [policy]})
+    @scene(BY_KEY, busy=(1,), people={"phones:1": [ANSWERS], f"callback:{CUSTOMER}": [policy]})
     async def play(centre: Centre) -> None:
         await order(centre)
         await accept(centre)
         await asyncio.sleep(40)
-        first = centre.dialled(f"number:{CUSTOMER}")
+        first = centre.dialled(f"callback:{CUSTOMER}")
         assert len(first) == 1
         assert len(centre.said(What.RETRY)) == 1
         for _ in range(30):
             await asyncio.sleep(4)
             for leg in centre.dialled("phones:1"):
                 leg.press("1")
-        second = centre.dialled(f"number:{CUSTOMER}")
+        second = centre.dialled(f"callback:{CUSTOMER}")
         assert len(second) == 2
         assert second[1].rang_at - first[0].ended_at >= 60
         assert [one["x"] for one in centre.said(What.LEFT)] == [Leave.FAILED]
@@ -634,13 +634,13 @@ async def test_nobody_is_called_back_outside_the_hours(centre: Centre) -> None:
 FIRST_HIM: Final = Queue(callback=QueueCallback(key="7", customer_first=True, gap_s=60, tries=2))
 
 
-@scene(FIRST_HIM, busy=(1,), people={"phones:1": [ANSWERS], f"number:{CUSTOMER}": [ANSWERS]})
+@scene(FIRST_HIM, busy=(1,), people={"phones:1": [ANSWERS], f"callback:{CUSTOMER}": [ANSWERS]})
 async def test_the_customer_first(centre: Centre) -> None:
     """Somebody has to press a key, then the agent is rung."""
     await order(centre)
     centre.occupy()
     await asyncio.sleep(4)
-    [customer] = centre.dialled(f"number:{CUSTOMER}")
+    [customer] = centre.dialled(f"callback:{CUSTOMER}")
     assert not centre.dialled("phones:1")
     customer.press("1")
     await asyncio.sleep(3)
@@ -650,7 +650,7 @@ async def test_the_customer_first(centre: Centre) -> None:
     assert centre.state(1) == "talking"
 
 
-@scene(FIRST_HIM, busy=(1,), people={f"number:{CUSTOMER}": [ANSWERS]})
+@scene(FIRST_HIM, busy=(1,), people={f"callback:{CUSTOMER}": [ANSWERS]})
 async def test_a_voicemail_presses_no_key(centre: Centre) -> None:
     """That is a failed try, and the agent is free."""
     await order(centre)
@@ -661,13 +661,13 @@ async def test_a_voicemail_presses_no_key(centre: Centre) -> None:
     assert centre.state(1) == "free"
 
 
-@scene(FIRST_HIM, busy=(1,), people={f"number:{CUSTOMER}": [ANSWERS]})
+@scene(FIRST_HIM, busy=(1,), people={f"callback:{CUSTOMER}": [ANSWERS]})
 async def test_a_customer_who_came_and_an_agent_who_does_not(centre: Centre) -> None:
     """The customer is told, the agent has missed, and it is tried again."""
     await order(centre)
     centre.occupy()
     await asyncio.sleep(4)
-    [customer] = centre.dialled(f"number:{CUSTOMER}")
+    [customer] = centre.dialled(f"callback:{CUSTOMER}")
     customer.press("1")
     await asyncio.sleep(60)
     assert NOBODY in [what for _, what in centre.heard(
@@ -676,13 +676,13 @@ async def test_a_customer_who_came_and_an_agent_who_does_not(centre: Centre) -> 
     assert callbacks(centre) == 1
 
 
-@scene(FIRST_HIM, busy=(1,), people={"phones:1": [ANSWERS], f"number:{CUSTOMER}": [ANSWERS]})
+@scene(FIRST_HIM, busy=(1,), people={"phones:1": [ANSWERS], f"callback:{CUSTOMER}": [ANSWERS]})
 async def test_an_agent_who_pauses_while_the_customer_listens_is_not_rung(centre: Centre) -> None:
     """The customer is told that there is nobody, and is called again."""
     await order(centre)
     centre.occupy()
     await asyncio.sleep(4)
-    [customer] = centre.dialled(f"number:{CUSTOMER}")
+    [customer] = centre.dialled(f"callback:{CUSTOMER}")
     assert centre.own.act(1, "pause", reason="lunch") == (0, "")
     await asyncio.sleep(0.5)
     customer.press("1")

@@ -6,11 +6,12 @@ import phonenumbers
 
 from api.http.errors import invalid, no_such
 from api.http.parts import Parts
-from api.publish.publisher import ORDER, plans
+from api.publish.publisher import ORDER
 from routing_core import Decision, Kernel, Live, Snapshot, build
 from routing_core.codes import Cause, Endpoint, Kind, Source
 from routing_core.explain import explain, reason_code, reason_text
 from routing_core.live import format_live, live_size
+from routing_core.mapping import plans
 from routing_core.rows import COLUMNS
 from store.model import CallRecord
 from store.rows import row_values

@@ -15,7 +15,6 @@ from api.access.checks import check_account, check_provider
 from api.config import plans, queues, schedules, services
 from api.http import rights
 from api.http.errors import invalid, no_such
-from api.publish.publisher import plans as numbering_plans
 from routing_core import mapping, numbers
 from store.links import targets_of
 from store.model import (
@@ -48,7 +47,6 @@ from store.sqlite import SqliteWriter
 #: Tables that share a company's short numbers.
 EXTENSIONS = ("user", "ring_group", "service")
 MAX_DEVICES, MAX_MEMBERS, MAX_FORWARDS, MAX_HOOKS = 6, 64, 60, 50
-_PLANS = numbering_plans()
 _LIMITS = {"user": mapping.LIVE_USERS, "member": mapping.LIVE_MEMBERS,
            "trunk": mapping.LIVE_TRUNKS}
 
@@ -198,7 +196,7 @@ def _tenant(row: Tenant, writer: SqliteWriter) -> None:
             raise invalid(field, f"{e164} is not a number of the company")
     _target("attendant", row.attendant, writer)
     queues.check_pauses(row, writer)
-    plan = _PLANS[row.country]
+    plan = mapping.plans()[row.country]
     for short in (*plan["emergency"], *plan["special"]):
         for table in EXTENSIONS:
             if writer.find(table, limit=1, tenant=row.id, extension=short):
@@ -213,7 +211,7 @@ def _extension(table: str, tenant: int, extension: str | None, writer: SqliteWri
         if other != table and writer.find(other, limit=1, tenant=tenant, extension=extension):
             raise invalid("extension", f"{extension} is taken by a {other.replace('ring_', '')}")
     owner: Any = writer.get("tenant", tenant)
-    plan = _PLANS[owner.country]
+    plan = mapping.plans()[owner.country]
     if extension in plan["emergency"] or extension in plan["special"]:
         raise invalid("extension", f"{extension} is a public short number")
 

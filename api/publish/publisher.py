@@ -6,7 +6,6 @@ A change is visible to every process when publish() returns: the API answers aft
 
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +25,6 @@ from store.sqlite import SqliteWriter
 
 log = structlog.get_logger()
 
-CONFIGS = Path(__file__).resolve().parent.parent.parent / "configs"
 #: Order in which the compiler wants the tables, and how their rows are sorted.
 ORDER = {
     "tenant": "id", "user": "id", "device": "id", "number": "id", "activity": "id",
@@ -42,15 +40,9 @@ CATCH_UP = 5000
 _T = TypeVar("_T")
 
 
-def plans() -> dict[str, Any]:
-    """The countries' numbering plans."""
-    found: dict[str, Any] = json.loads((CONFIGS / "number_plans.json").read_text())
-    return found
-
-
 def compile_base(store: SqliteStore, state: Path) -> tuple[int, int]:
     """Write a base of what the store says now; (generation, revision). Not in force yet."""
-    builder = build.BaseBuilder(plans())
+    builder = build.BaseBuilder(mapping.plans())
     connection = store.read_transaction()
     try:
         revision = store.revision()

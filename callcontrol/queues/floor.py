@@ -64,11 +64,17 @@ def tag_of(side: Side) -> int:
         and len(digits) <= 15 else 0
 
 
+def caller_of_tag(tag: int) -> tuple[int, str]:
+    """Whose tag it is: (user, "") or (0, "+46..."); (0, "") when nobody knows."""
+    if tag & _INSIDE:
+        return tag ^ _INSIDE, ""
+    return 0, f"+{tag ^ _OUTSIDE}" if tag & _OUTSIDE else ""
+
+
 def order_of_tag(tag: int) -> str:
     """How that caller is called; "" when nobody knows."""
-    if tag & _INSIDE:
-        return f"user:{tag ^ _INSIDE}"
-    return f"number:+{tag ^ _OUTSIDE}" if tag & _OUTSIDE else ""
+    user, number = caller_of_tag(tag)
+    return f"user:{user}" if user else f"callback:{number}" if number else ""
 
 
 class Spot:

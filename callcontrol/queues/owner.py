@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from callcontrol.desk import Desk
-from callcontrol.queues.floor import STATES, Floor, order_of_tag
+from callcontrol.queues.floor import STATES, Floor, caller_of_tag
 from callcontrol.queues.journal import Journal
 from callcontrol.queues.surroundings import Exchange
 from routing_core import handover
@@ -215,11 +215,9 @@ def view(floor: Floor, only: int = 0) -> dict[str, Any]:
 
 
 def _caller_view(floor: Floor, found: Any, uid: str) -> dict[str, Any]:
-    order = order_of_tag(found.tag)
-    kind, _, value = order.partition(":")
+    user, number = caller_of_tag(found.tag)
     return {"caller": found.caller, "call": uid, "queue": found.queue,
-            "number": value if kind == "number" else "",
-            "user": int(value) if kind == "user" else 0, "position": found.position,
+            "number": number, "user": user, "position": found.position,
             "priority": found.priority, "arrived_ms": found.arrived_ms,
             "state": STATES[found.state], "live": found.live, "tries": found.tries,
             "planned_ms": floor.planned.get(found.caller, 0),

@@ -59,6 +59,9 @@ class Desk(Office, Protocol):
     def e164(self, tenant: int, digits: str) -> str:
         """A number as it is keyed in that company's country; "" when it is none."""
 
+    def may_call_back(self, tenant: int, number: str) -> bool:
+        """Whether the company calls "+46..." because a caller has named it."""
+
     def national(self, tenant: int, number: str) -> str:
         """A number as people of that company's country dial it."""
 

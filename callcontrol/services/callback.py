@@ -29,7 +29,9 @@ class AskForNumber(Service):
         self.number = await self.call.ask(
             self.side, files + await self.phrase("callback_ask_number"), MAX_DIGITS, first_s=10.0,
             between_s=5.0)
-        if len(self.number) < LEAST_DIGITS or not self.number.isdecimal():
+        if len(self.number) < LEAST_DIGITS or not self.number.isdecimal() \
+                or not self.desk.may_call_back(self.call.tenant, self.desk.e164(
+                    self.call.tenant, self.number)):
             self.side.keys = ""
             await self.say("not_understood")
             return self.ask

@@ -238,7 +238,7 @@ class Listen(Service):
             return self.play
         if key == "4" and message.caller and self.side.user:
             self.keep(message, "saved", now_ms)
-            return Go(order=f"dial:{message.caller}")
+            return Go(order=f"callback:{message.caller}")
         if key == "#":
             if message.state == "new":  # heard, and neither saved nor deleted
                 self.keep(message, "saved", now_ms)

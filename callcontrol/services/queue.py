@@ -377,7 +377,7 @@ class WaitInQueue(Service):
         self.spot.step_out()
         await self.hush()
         tag = tag_of(self.side)
-        number = self.side.number if self.side.number.startswith("+") else ""
+        number = self.callable(self.side.number)
         if self.side.user:
             return await self.keep(tag)
         for _ in range(TRIES):
@@ -392,7 +392,8 @@ class WaitInQueue(Service):
                     continue
             digits = await self.call.ask(self.side, await self.phrase("queue_callback_ask_number"),
                                          15, first_s=10.0, between_s=5.0)
-            number = self.desk.e164(self.call.tenant, digits) if len(digits) >= LEAST_DIGITS else ""
+            number = self.callable(self.desk.e164(self.call.tenant, digits)
+                                   if len(digits) >= LEAST_DIGITS else "")
         if number:
             key = await self.call.ask(self.side, await self.phrase(
                 "queue_callback_confirm_number",
@@ -400,6 +401,10 @@ class WaitInQueue(Service):
             if key == "1":
                 return await self.keep(tag_of(Side(self.side.leg, "", number=number)))
         return await self.back()
+
+    def callable(self, number: str) -> str:
+        """The number, "" when it is none or the company does not call it for callers."""
+        return number if self.desk.may_call_back(self.call.tenant, number) else ""
 
     async def back(self) -> State | Go:
         """To the place in the line; said first, for somebody may be rung from then on."""

@@ -238,7 +238,7 @@ class Fuzz:
 def run(arguments: argparse.Namespace, say: Console, progress: Progress) -> dict[str, Any]:
     """A run against an exchange of its own; the figures, with "faults"."""
     folder = Path(tempfile.mkdtemp(prefix="vaxel-fuzz-"))
-    with Exchange(flood_per_2s=65_000, shared_memory_mb=256) as exchange:
+    with Exchange(flood_per_2s=65_000, shared_memory_mb=512) as exchange:
         fuzz = Fuzz(exchange, arguments, folder, progress, say)
         if arguments.replay:
             fuzz.figures |= asyncio.run(replay(exchange, fuzz.report, Path(arguments.replay)))

@@ -76,7 +76,7 @@ class Sender:
                            device.secret, method, uri, "MD5")
 
         def value(found: re.Match[bytes]) -> bytes:
-            made = spoiled(random.Random(int(found[1])), text) if found[1] else text
+            made = spoiled(random.Random(int(found[1][:9])), text) if found[1] else text
             return made.encode("utf-8", "replace")
 
         return CREDENTIALS.sub(value, raw)
