@@ -595,3 +595,9 @@ def m017_callback_classes(db: Database) -> None:
     """Kinds of numbers that callers may have a company call: by default those that cost little,
     the first four (15)."""
     db.execute("ALTER TABLE tenant ADD COLUMN callback_classes INTEGER NOT NULL DEFAULT 15")
+
+
+@migrations()
+def m018_planned_condition(db: Database) -> None:
+    """What has to be as it was when a planned change is made."""
+    db.execute("ALTER TABLE planned ADD COLUMN if_match TEXT")

@@ -9,7 +9,8 @@ from store.errors import Conflict, NotFound
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """A write of configuration with its time. by: whose rights it has; error: why it failed."""
+    """A write of configuration with its time. by: whose rights it has; error: why it failed;
+    if_match: the ETag that what is changed must have then."""
 
     id: int = 0
     tenant: int | None
@@ -23,6 +24,7 @@ class Planned(Struct, frozen=True, kw_only=True):
     state: Literal["waiting", "done", "failed", "cancelled"] = "waiting"
     done_ms: int = 0
     error: str = ""
+    if_match: str | None = None
 
 
 _NAMES = Planned.__struct_fields__
@@ -38,10 +40,10 @@ class Plans:
         """Keep a change for its time."""
         made = Planned(**fields)
         cursor = self._db.execute(
-            "INSERT INTO planned (tenant, at_ms, by, name, method, path, body, created_ms, state) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO planned (tenant, at_ms, by, name, method, path, body, created_ms, state, if_match) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (made.tenant, made.at_ms, made.by, made.name, made.method, made.path, made.body,
-             made.created_ms, made.state))
+             made.created_ms, made.state, made.if_match))
         return Planned(**{**fields, "id": cursor.lastrowid})
 
     def planned(self, id_: int) -> Planned:

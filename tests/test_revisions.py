@@ -315,6 +315,45 @@ def test_a_change_acts_on_time_once(api: Alone) -> None:
     assert api.ask("GET", f"{api.company()}/planned/{planned['id']}", None, 404)
 
 
+@pytest.mark.parametrize("since", [False, True], ids=["as it was", "changed since"])
+def test_a_planned_change_keeps_its_condition(api: Alone, since: bool) -> None:
+    """It was made all the same, over what somebody had done meanwhile."""
+    company = api.company()
+    path = f"{company}/users/{made(api, f'{company}/users', name='A', ring_s=22)['id']}"
+    etag = api.http.get(path).headers["etag"]
+    headers = {"Effective-From": soon(2000), "If-Match": etag}
+    answer = api.http.patch(path, json={"ring_s": 33}, headers=headers)
+    assert answer.status_code == 202 and answer.json()["if_match"] == etag
+    if since:
+        api.ask("PATCH", path, {"ring_s": 44})
+        refused = api.http.patch(path, json={"ring_s": 33}, headers=headers)
+        assert refused.status_code == 412, "what would not work now"
+    done = became(api, company, answer.json()["id"])
+    assert (done["state"], api.ask("GET", path)["ring_s"]) == (
+        ("failed", 44) if since else ("done", 33))
+    assert not since or done["error"].startswith("stale: ")
+
+
+def test_in_a_batch_each_has_its_own_condition(api: Alone) -> None:
+    company = api.company()
+    one, two = (f"/v1{company}/users/{made(api, f'{company}/users', name=name)['id']}"
+                for name in "AB")
+    tags = [api.http.get(path.removeprefix("/v1")).headers["etag"] for path in (one, two)]
+
+    def renamed(*conditions: str | None) -> int:
+        answer = api.http.post(f"{company}/batch", headers={"If-Match": '"of nothing"'}, json={
+            "operations": [{"method": "PATCH", "path": path, "body": {"name": "C"},
+                            "if_match": condition}
+                           for path, condition in zip((one, two), conditions, strict=True)]})
+        return answer.status_code
+
+    assert renamed(tags[0], tags[0]) == 412
+    assert api.ask("GET", one.removeprefix("/v1"))["name"] == "A"
+    assert renamed(tags[0], tags[1]) == 200
+    assert renamed(None, tags[1]) == 412
+    assert renamed(None, None) == 200
+
+
 def test_what_would_not_work_now_is_not_planned(api: Alone) -> None:
     company = api.company()
     user = made(api, f"{company}/users", name="A", extension="101")

@@ -303,8 +303,7 @@ def _names(given: str | None, etag: str, weak: bool = False) -> bool:
 
 def _fresh(call: Call, before: Row) -> None:
     """If-Match names the row as it is; Problem 412."""
-    wanted = call.request.headers.get("if-match") if call.request else None
-    if wanted is not None and not _names(wanted, tag(before)):
+    if call.if_match is not None and not _names(call.if_match, tag(before)):
         raise Problem(412, "stale", "it was changed meanwhile: read it again", "If-Match")
 
 

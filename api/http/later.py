@@ -38,9 +38,15 @@ class Trial(Call):
 class Within(Call):
     """A call that is one of several inside a change under way."""
 
-    __slots__ = ("writer",)
+    __slots__ = ("condition", "writer")
 
     writer: SqliteWriter
+    condition: str | None
+
+    @property
+    def if_match(self) -> str | None:
+        """Of this one, not of all."""
+        return self.condition
 
     async def change(self, note: str, work: Any) -> Any:
         """work(writer), at once."""
@@ -111,7 +117,8 @@ async def planned(call: Call) -> Any:
         made = store.add_planned(
             tenant=call.tenant or None, at_ms=at_ms, by=call.who.by, name=call.who.name,
             method=call.route.method, path=request.path, created_ms=call.now_ms,
-            body=request.body.decode() if call.route.decoder else "")
+            body=request.body.decode() if call.route.decoder else "",
+            if_match=call.if_match)
         where = f"/v1/tenants/{call.tenant}/planned/{made.id}" if call.tenant else \
             f"/v1/planned/{made.id}"
         return Reply(made, 202, {"Location": where})
@@ -120,11 +127,13 @@ async def planned(call: Call) -> Any:
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One write of configuration, as it would be sent by itself; path: from /v1 on."""
+    """One write of configuration, as it would be sent by itself; path: from /v1 on; if_match: the
+    header of that name."""
 
     method: str
     path: str
     body: Any = None
+    if_match: str | None = None
 
 
 def find(operation: Operation) -> tuple[Route, dict[str, Any]]:
@@ -153,7 +162,7 @@ def run(call: Call, operation: Operation, writer: SqliteWriter) -> Any:
 
     route, ids = find(operation)
     inside = Within(call.request, route, call.parts, call.who, ids, call.now_ms)
-    inside.writer = writer
+    inside.writer, inside.condition = writer, operation.if_match
     inside.own = allow(route, call.who, ids, call.parts)
     inside.query = route.query()
     if route.decoder is not None:

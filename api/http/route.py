@@ -132,6 +132,11 @@ class Call:
         """The durable truth."""
         return self.parts.store
 
+    @property
+    def if_match(self) -> str | None:
+        """The ETags of which one must be that of what is changed (RFC 9110 section 13.1.1)."""
+        return self.request.headers.get("if-match") if self.request else None
+
     def id(self, name: str) -> int:
         """A parameter of the path."""
         found: int = self.ids[name]

@@ -42,7 +42,8 @@ class Clockwork:
         parts, now_ms = self._parts, self._parts.now_ms()
         try:
             who = of_author(parts.store, planned.by, now_ms / 1000)
-            operation = Operation(method=planned.method, path=planned.path, body=_body(planned))
+            operation = Operation(method=planned.method, path=planned.path, body=_body(planned),
+                                  if_match=planned.if_match)
 
             def work(writer: SqliteWriter) -> Any:
                 call = Call(None, None, parts, who, {}, now_ms)  # type: ignore[arg-type]
