@@ -40,8 +40,8 @@ class Plans:
         """Keep a change for its time."""
         made = Planned(**fields)
         cursor = self._db.execute(
-            "INSERT INTO planned (tenant, at_ms, by, name, method, path, body, created_ms, state, if_match) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO planned (tenant, at_ms, by, name, method, path, body, created_ms, state, "
+            "if_match) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (made.tenant, made.at_ms, made.by, made.name, made.method, made.path, made.body,
              made.created_ms, made.state, made.if_match))
         return Planned(**{**fields, "id": cursor.lastrowid})
