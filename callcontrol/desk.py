@@ -386,7 +386,8 @@ class Desk:
             return False
         company = self.tenant(tenant)
         what = CLASSES[number_class(number, company.country).bit_length() - 1]
-        return what in company.callback_classes and what not in company.barred
+        return what in company.callback_classes and \
+            what not in (*company.barred, *company.operator_barred)
 
     def national(self, tenant: int, number: str) -> str:
         """A number as people of that company's country dial it."""

@@ -136,7 +136,7 @@ cdef uint64_t short_or_e164(str text) except? 0:
 
 cdef int fill_tenant(TenantRec *r, tuple row) except -1:
     (id_, country, language, zone, main, support, foreign, end, area, barred, media,
-     callback_classes) = row
+     callback_classes, operator_barred) = row
     r.id = id_
     r.country = choice_of("tenant", "country", COUNTRY_INDEX, country)
     r.language = choice_of("tenant", "language", LANGUAGE_INDEX, language)
@@ -146,7 +146,7 @@ cdef int fill_tenant(TenantRec *r, tuple row) except -1:
     r.refuse_foreign = foreign == "refuse"
     r.end_informs = end == "inform"
     r.area = area or 0
-    r.barred = barred
+    r.barred = barred | operator_barred
     r.anchor = media == "always"
     r.callback_classes = callback_classes
     return 0

@@ -13,7 +13,8 @@ def _target(name: str) -> tuple[str, ...]:
 
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "tenant": ("id", "country", "language", "time_zone", "main_number", "support_number",
-               "foreign_number", "activity_end", "area", "barred", "media", "callback_classes"),
+               "foreign_number", "activity_end", "area", "barred", "media", "callback_classes",
+               "operator_barred"),
     "user": ("id", "tenant", "extension", "display", "barred", "area", "ring_s", "enabled",
              "record", "call_waiting", "language", "call_functions"),
     "device": ("id", "user", "kind", "username", "secret", "area", "display", "enabled",

@@ -601,3 +601,10 @@ def m017_callback_classes(db: Database) -> None:
 def m018_planned_condition(db: Database) -> None:
     """What has to be as it was when a planned change is made."""
     db.execute("ALTER TABLE planned ADD COLUMN if_match TEXT")
+
+
+@migrations()
+def m019_operators_fields(db: Database) -> None:
+    """What the operator bars for a company, and the plan of the users that it makes."""
+    db.execute("ALTER TABLE tenant ADD COLUMN operator_barred INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE tenant ADD COLUMN plan INTEGER REFERENCES plan (id)")

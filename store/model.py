@@ -84,6 +84,10 @@ class Tenant(Row, frozen=True, kw_only=True):
     activity_end: Literal["available", "inform"] = "available"
     area: Id | None = None
     barred: tuple[NumberClass, ...] = ()
+    operator_barred: Annotated[tuple[NumberClass, ...], Meta(
+        description="what the operator bars, besides")] = ()
+    plan: Annotated[Id | None, Meta(
+        description="the operator's: of the users that the company makes")] = None
     callback_classes: Annotated[tuple[NumberClass, ...], Meta(
         description="kinds of numbers that are called because a caller has given them: keyed for a "
                     "callback, or the caller's own")] = (

@@ -14,7 +14,8 @@ from store.model import TABLES, DeviceKind, NumberClass, Row, Target
 
 #: Fields kept as bit masks: the bit is the position among the literal's values.
 MASKS: Final[dict[str, tuple[str, ...]]] = {
-    "barred": get_args(NumberClass), "callback_classes": get_args(NumberClass),
+    "barred": get_args(NumberClass), "operator_barred": get_args(NumberClass),
+    "callback_classes": get_args(NumberClass),
     "device_kinds": get_args(DeviceKind),
 }
 #: Fields that hold the id of a row of the table of that name; hold_music: of a prompt.

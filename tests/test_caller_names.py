@@ -71,7 +71,7 @@ def kernel_of(*contacts: tuple[Any, ...], changes: Any = ()) -> Kernel:
     from routing_core.mapping import plans
     builder = build.BaseBuilder(plans())
     builder.add("tenant", [(tenant, "SE", "sv", "UTC", None, None, "replace", "inform", None, 0,
-                            "auto", 15) for tenant in (1, 2)])
+                            "auto", 15, 0) for tenant in (1, 2)])
     builder.add("user", [(1, 1, "101", "direct", 0, None, 25, 1, 0, 0, None, 0)])
     builder.add("device", [(1, 1, "desk", "anna", "a" * 26, None, None, 1, "md5", "source")])
     builder.add("number", [("+46812345678", 1, "direct", "user", 1, None, None, None, None, None,

@@ -52,7 +52,7 @@ def builder(target: int = 1) -> BaseBuilder:
     """Users 1 and 2, a trunk, and the number that goes to one of them."""
     made = BaseBuilder(PLANS)
     made.add("tenant", [(1, "SE", "sv", "Europe/Stockholm", None, None, "replace", "available",
-                         None, 0, "auto", 15)])
+                         None, 0, "auto", 15, 0)])
     made.add("user", [user_row(1), user_row(2)])
     made.add("device", [device_row(1), device_row(2)])
     made.add("number", [number_row(target)])

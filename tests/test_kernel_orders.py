@@ -27,7 +27,7 @@ def kernel() -> Kernel:
     """Two people and their telephones."""
     made = BaseBuilder(PLANS)
     made.add("tenant", [(TENANT, "SE", "sv", "Europe/Stockholm", None, None, "replace",
-                         "available", None, 0, "auto", 15)])
+                         "available", None, 0, "auto", 15, 0)])
     made.add("user", [user_row(ANNA), user_row(BO)])
     made.add("device", [
         *((device, ANNA, kind, f"a{device}", SECRET, None, None, 1, "both", "source")
@@ -93,7 +93,7 @@ def test_what_callers_have_named_is_called_within_bounds(number: str, classes: i
     """A caller could have the company call a premium number, or 112."""
     made = BaseBuilder(PLANS)
     made.add("tenant", [(TENANT, "SE", "sv", "Europe/Stockholm", None, None, "replace",
-                         "available", None, 0, "auto", classes)])
+                         "available", None, 0, "auto", classes, 0)])
     header, body = made.finish(1, 1)
     decision = decide(kernel_of(Snapshot(header + bytes(body))), f"callback:{number}")
     assert (decision.kind, decision.reason) == (Kind.REJECT, reason)

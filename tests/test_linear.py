@@ -413,7 +413,8 @@ def test_an_import_is_linear(name: str, tmp_path: Path) -> None:
             writer.create(Tenant(id=1, name="T"))
             for _ in range(2):  # new ones, and over what is there
                 found.append(steps(lambda: Import(
-                    COMPANIES[name](rows), "merge", lambda _row, _now: None).run(writer, 1, False)))
+                    COMPANIES[name](rows), "merge", lambda _table, row, _now: row
+                ).run(writer, 1, False)))
 
         store.change("test", 1, "import", work)
         assert not store.find("tenant")[1:] and store.revision() == 1
@@ -437,9 +438,9 @@ def test_a_chain_of_services_ends(tmp_path: Path) -> None:
 
     def work(writer: SqliteWriter) -> None:
         writer.create(Tenant(id=1, name="T"))
-        Import(chain(50), "merge", lambda _row, _now: None).run(writer, 1, False)
+        Import(chain(50), "merge", lambda _table, row, _now: row).run(writer, 1, False)
         with pytest.raises(Problem, match="more than 50"):
-            Import(chain(60), "replace", lambda _row, _now: None).run(writer, 1, False)
+            Import(chain(60), "replace", lambda _table, row, _now: row).run(writer, 1, False)
 
     store.change("test", 1, "import", work)
     store.close()

@@ -4,6 +4,7 @@ that nobody gives, moves or sees what is not theirs."""
 
 import itertools
 import re
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -407,7 +408,8 @@ def test_a_limited_key_makes_only_limited_ones(world: World) -> None:
 
 # -- what is the operator's -----------------------------------------------------------------------
 
-FIELDS = {"agent_licences": 50, "attendant_licences": 50, "media": "always"}
+FIELDS = {"agent_licences": 50, "attendant_licences": 50, "media": "always",
+          "operator_barred": ["premium"]}
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -434,8 +436,131 @@ def test_an_administrator_leaves_the_operators_fields(world: World, field: str,
     assert api.ask("GET", own) == before
 
 
+def test_a_companys_users_have_its_plan(world: World) -> None:
+    """An administrator lifted a user's plan, and with it every limit of it."""
+    api, own = world.api, world.own
+    plan = api.ask("POST", "/plans", {"name": "Small", "functions": ["forwarding"]}, status=201)
+    user = world.made("users", {"name": "Planned", "plan": plan["id"]})
+    path = f"/users/{user['id']}"
+    last = api.ask("GET", "/health")["revision"]
+    assert world.code("PATCH", path, {"plan": None}, "administrator") == "forbidden"
+    assert world.code("POST", "/import", {"users": [user | {"plan": None}]}, "administrator") == ""
+    assert world.code("PATCH", path, {"name": "Kept"}, "administrator") == ""
+    api.ask("PATCH", f"{own.path}{path}", {"plan": None})
+    newest = api.ask("GET", "/health")["revision"]
+    assert world.code("POST", f"/revisions/{newest}/revert", {}, "administrator") == "forbidden"
+    api.ask("POST", f"{own.path}/revisions/{newest}/revert", {})
+    assert api.ask("GET", f"{own.path}{path}")["plan"] == plan["id"]
+    api.ask("PATCH", own.path, {"plan": plan["id"]})
+    made = [world.made("users", {"name": "New", **more}, "administrator")
+            for more in ({}, {"plan": None})]
+    assert [one["plan"] for one in made] == [plan["id"]] * 2
+    assert world.made("users", {"name": "Free"})["plan"] is None, "the operator may"
+    api.ask("POST", f"{own.path}/revisions/{last}/revert", {"to": str(last)})
+    api.ask("DELETE", f"{own.path}{path}", status=204)
+    api.ask("DELETE", f"/plans/{plan['id']}", status=204)
+
+
+# -- more than one has ----------------------------------------------------------------------------
+
+def test_nobody_deletes_who_may_more(world: World) -> None:
+    """An administrator could not be changed by a helper's key, and could be deleted by it."""
+    boss = world.made("accounts", {"email": "boss@rights.example", "name": "B",
+                                   "role": "administrator"})
+    key = world.made("keys", {"name": "all", "role": "administrator"})
+    helper = world.made("keys", {"name": "h", "role": "administrator", "scopes": [
+        "accounts:read", "accounts:write", "keys:read", "keys:write", "transfer:read",
+        "transfer:write"]})["key"]
+    for path in (f"/accounts/{boss['id']}", f"/keys/{key['id']}"):
+        assert world.code("DELETE", path, None, helper) == "beyond_own_rights"
+        assert world.code("PATCH", path, {"name": "x"}, helper) == "beyond_own_rights"
+        assert world.code("PATCH", path, {"role": "machine"}, helper) == "beyond_own_rights"
+    batch = {"operations": [
+        {"method": "DELETE", "path": f"/v1{world.own.path}/accounts/{boss['id']}"}]}
+    assert world.code("POST", "/batch", batch, helper) == "beyond_own_rights"
+    for mode in ("merge", "replace"):
+        for wrong in ({"accounts": []}, {"accounts": [boss | {"role": "user"}]},
+                      {"users": [{"name": "A"}]}):
+            code = world.code("POST", f"/import?mode={mode}", wrong, helper)
+            assert code == ("" if (mode, wrong) == ("merge", {"accounts": []}) else
+                            "forbidden" if "users" in wrong else "beyond_own_rights")
+    assert world.send("GET", f"{world.own.path}/accounts/{boss['id']}", None,
+                      "operator").json() == boss
+    exported = world.send("GET", f"{world.own.path}/export", None, helper).json()
+    assert set(exported) == {"format", "version", "revision", "company", "accounts"}
+    assert world.code("GET", "/export?table=users", None, helper) == "forbidden"
+    for path in (f"/accounts/{boss['id']}", f"/keys/{key['id']}"):
+        assert world.code("DELETE", path, None, "administrator") == ""
+
+
+def test_no_key_outlives_the_one_that_made_it(world: World) -> None:
+    until = int(time.time()) + 3600
+    short = world.made("keys", {"name": "s", "role": "administrator", "until": until})
+    for body in ({"until": 0}, {"until": until + 1}):
+        assert world.code("PATCH", f"/keys/{short['id']}", body, short["key"]) \
+            == "beyond_own_rights"
+        assert world.code("POST", "/keys", {"name": "n"} | body, short["key"]) \
+            == "beyond_own_rights"
+    assert world.code("POST", "/keys", {"name": "n"}, short["key"]) == "beyond_own_rights"
+    made = world.made("keys", {"name": "n", "until": until - 1}, short["key"])
+    for one in (made, short):
+        assert world.code("DELETE", f"/keys/{one['id']}") == ""
+
+
+# -- what was -------------------------------------------------------------------------------------
+
+#: Of each table the area of rights.
+AREA_OF = {"tenant": "company", "ring_group": "groups", "member": "members", "user": "users",
+           "device": "devices", "forward": "forwards", "caller_rule": "caller-rules",
+           "queue_member": "queue-members", "contact": "contacts", "service": "services",
+           "account": "accounts", "api_key": "keys", "trunk": "trunks", "prompt": "prompts"}
+
+
+@pytest.mark.parametrize("scopes", [None, ["revisions:read"], ["revisions:read", "users:read"],
+                                    ["revisions:read", "contacts:read", "company:read"]])
+@pytest.mark.parametrize("role", ["administrator", "machine"])
+def test_history_shows_what_rows_show(world: World, role: str, scopes: list[str] | None) -> None:
+    """A machine's key read accounts and other people's contacts in revisions and differences."""
+    key = world.api.key_of(world.own.path, role, **({"scopes": scopes} if scopes else {}))
+    account = world.made("accounts", {"email": "h@rights.example", "name": "H",
+                                      "role": "supervisor"})
+    since = world.api.ask("GET", f"{world.own.path}/revisions", limit=1)["items"][0]["id"] - 1
+    for path, table in (("revisions?limit=1000", ""), (f"diff?since={since}", "")):
+        items = world.send("GET", f"{world.own.path}/{path}", None, key).json()["items"]
+        changes = [change for one in items for change in one.get("changes", [one])]
+        assert {change["table"] for change in changes} <= {
+            table for table, area in AREA_OF.items()
+            if "R" in cells()[area][role] and (not scopes or f"{area}:read" in scopes)}
+        if role == "machine":
+            assert all(change["table"] != "contact" or (change["after"] or change["before"])[
+                "user"] is None for change in changes)
+        if scopes is None:
+            assert "user" in {change["table"] for change in changes}
+            assert ("account" in {change["table"] for change in changes}) == (
+                role == "administrator")
+        assert all(one.get("changes", [one]) for one in items)
+    of_account = next(
+        one["id"] for one in world.api.ask("GET", f"{world.own.path}/revisions",
+                                           table="account", limit=1000)["items"])
+    code = world.code("GET", f"/revisions/{of_account}", None, key)
+    assert code == ("" if role == "administrator" and scopes is None else "not_found")
+    world.api.ask("DELETE", f"{world.own.path}/accounts/{account['id']}", status=204)
+
+
+def test_nobody_reverts_what_they_may_not_change(world: World) -> None:
+    user = world.made("users", {"name": "Once"})
+    last = world.api.ask("GET", "/health")["revision"]
+    key = world.api.key_of(world.own.path, "administrator",
+                           scopes=["revisions:read", "revisions:write", "groups:write"])
+    for body in ({}, {"to": str(last - 1)}):
+        code = world.code("POST", f"/revisions/{last}/revert", body, key)
+        assert code == ("" if body else "forbidden")
+        assert world.code("GET", f"/users/{user['id']}") == "", "it is still there"
+    assert world.code("DELETE", f"/users/{user['id']}") == ""
+
+
 def test_an_administrator_reverts_no_trunk(world: World) -> None:
-    """The operator's trunk of the company is in its history, and stays as it is."""
+    """The operator's trunk of the company stays as it is, and is the operator's to see."""
     api, own = world.api, world.own
     trunk = api.ask("POST", "/trunks", {"name": "T", "host": "10.99.0.1", "tenant": own.id,
                                         "secret": "s3cret"}, status=201)["id"]
@@ -446,6 +571,8 @@ def test_an_administrator_reverts_no_trunk(world: World) -> None:
                       "administrator") == ""
     assert api.ask("GET", f"/trunks/{trunk}")["host"] == "10.99.0.2"
     shown = world.send("GET", f"{own.path}/revisions?limit=1000", None, "administrator").text
+    assert "s3cret" not in shown and "10.99.0.2" not in shown
+    shown = world.send("GET", f"{own.path}/revisions?limit=1000", None, "operator").text
     assert "s3cret" not in shown and "10.99.0.2" in shown
     api.ask("DELETE", f"/trunks/{trunk}", status=204)
 

@@ -21,10 +21,11 @@ from api.http.route import Call, Handler, Reply, route, visible
 from api.http.who import key_digest
 from api.revisions.moment import revision_of
 from routing_core.build import secret_text
-from store.model import TABLES, Account, ApiKey, Contact, Row
+from store.model import TABLES, Account, ApiKey, Contact, Row, User
 from store.sqlite import SqliteWriter
 
 _encode = msgspec.json.Encoder().encode
+NONE: frozenset[str] = frozenset()
 #: Rows that are kept as they are answered.
 MAX_SHELF = 50_000
 
@@ -80,6 +81,10 @@ RESOURCES = (
     Resource("contacts", "contact", True, ("user", "name", "company", "shared"), True),
     Resource("webhooks", "webhook", True, ("enabled",)),
 )
+
+
+#: {table: the area of rights that it belongs to}.
+AREAS = {resource.table: resource.path for resource in RESOURCES} | {"tenant": "company"}
 
 
 def shown(table: str, row: Row) -> dict[str, Any]:
@@ -140,8 +145,7 @@ def _theirs(resource: Resource, row: Any, call: Call) -> Any:
     who = call.who
     if resource.own and call.own is not None and row.user != call.own:
         raise no_such(resource.table)
-    if isinstance(row, Contact) and row.user not in (None, who.user) and not row.shared \
-            and who.role not in ("operator", "administrator"):
+    if isinstance(row, Contact) and not _open_to(row, call):
         raise no_such("contact")
     if resource.table == "queue_member" and who.queues is not None \
             and row.service not in who.queues:
@@ -149,12 +153,51 @@ def _theirs(resource: Resource, row: Any, call: Call) -> Any:
     return row
 
 
+def readable(table: str, fields: Any, call: Call) -> bool:
+    """Whether the caller may read such a row where it is, as it is or was; None: it was not there.
+    Who may read only their own of a table reads nobody's history."""
+    if fields is None:
+        return True
+    if call.who.grants.get(f"{AREAS[table]}:read") != rights.ALL:
+        return False
+    return table != "contact" or _open_to(msgspec.convert(fields, Contact), call)
+
+
+def _open_to(contact: Contact, call: Call) -> bool:
+    """A personal contact is its person's, and the administrator's."""
+    return contact.user in (None, call.who.user) or contact.shared \
+        or call.who.role in ("operator", "administrator")
+
+
+def with_plan(row: Any, call: Call, before: Any = None) -> Any:
+    """The row as the caller may write it: a user that a company makes has the company's plan (A3),
+    and keeps it. before: the row as it is."""
+    if not isinstance(row, User) or call.who.tenant is None:
+        return row
+    plan = before.plan if before else call.store.get("tenant", row.tenant).plan
+    return msgspec.structs.replace(row, plan=plan)
+
+
+def imported(table: str, row: Any, call: Call, before: Any) -> Any:
+    """The row of an import as the caller may write it, None: deleted; Problem 403."""
+    area = f"{AREAS[table]}:write"
+    if call.who.grants.get(area) != rights.ALL:
+        raise Problem(403, "forbidden", f"this needs {area}")
+    within_rights(row, call, before)
+    return with_plan(row, call, before)
+
+
 def within_rights(row: Any, call: Call, before: Any = None) -> None:
-    """Nobody gives what they do not have; Problem 403. before: the row as it is."""
-    if isinstance(row, ApiKey | Account) and not rights.within(
-            rights.grants(row.role, getattr(row, "scopes", ())), call.who.grants):
-        raise Problem(403, "beyond_own_rights",
-                      f"a {call.who.role} with these scopes cannot make this {row.role}", "role")
+    """Nobody gives what they do not have, and takes nothing from those who have more; Problem 403.
+    row: as it will be, None: deleted; before: the row as it is."""
+    for one in (row, before):
+        if isinstance(one, ApiKey | Account) and not rights.within(
+                rights.grants(one.role, getattr(one, "scopes", ())), call.who.grants):
+            raise Problem(403, "beyond_own_rights", f"a {call.who.role} with these scopes has no "
+                          f"power over this {one.role}", "role")
+    until = call.who.until
+    if until and isinstance(row, ApiKey) and not 0 < row.until <= until:
+        raise Problem(403, "beyond_own_rights", "no longer than the key that asks", "until")
     if isinstance(row, ApiKey) and call.who.tenant is not None and row.rate_per_s is not None \
             and row.rate_per_s > call.parts.limits.rate \
             and row.rate_per_s != getattr(before, "rate_per_s", None):
@@ -185,7 +228,7 @@ def _declare(resource: Resource) -> None:
         within_rights(row, call)
 
         def work(writer: SqliteWriter) -> Reply:
-            made = writer.create(row)
+            made = writer.create(with_plan(row, call))
             check(table, made, writer)
             _theirs(resource, made, call)
             where = base.replace("{tenant}", str(call.tenant))
@@ -251,8 +294,8 @@ def _declare(resource: Resource) -> None:
         for name in ("id", "tenant", *MADE.get(table, ()), *HIDDEN.get(table, ())):
             if name in patch and (table, name) not in SETTABLE:
                 raise invalid(name, f"{name} cannot be changed")
-        if table == "tenant" and call.who.tenant is not None:
-            for name in OPERATORS & set(patch):
+        if call.who.tenant is not None:
+            for name in OPERATORS.get(table, NONE) & set(patch):
                 raise Problem(403, "forbidden", "only the operator changes this", name)
         if table == "service":
             services.take_pin(patch)
@@ -276,6 +319,7 @@ def _declare(resource: Resource) -> None:
         def work(writer: SqliteWriter) -> None:
             before = _theirs(resource, writer.get(table, call.id(parameter)), call)
             _fresh(call, before)
+            within_rights(None, call, before)
             writer.delete(table, before.id)
             check_deleted(table, before, writer)
 

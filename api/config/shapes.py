@@ -24,8 +24,11 @@ SETTABLE: Final = frozenset({("trunk", "secret"), ("provider", "secret")})
 #: Shown once, in the answer to the creation.
 ONCE: Final[dict[str, tuple[str, ...]]] = {
     "device": ("secret",), "api_key": ("key",), "webhook": ("secret",)}
-#: Fields of a company that only the operator changes.
-OPERATORS: Final = frozenset({"agent_licences", "attendant_licences", "area", "media"})
+#: Fields that only the operator changes, by table.
+OPERATORS: Final[dict[str, frozenset[str]]] = {
+    "tenant": frozenset({"agent_licences", "attendant_licences", "area", "media", "plan",
+                         "operator_barred"}),
+    "user": frozenset({"plan"})}
 
 
 def _fields(struct: type[Struct]) -> list[tuple[str, Any, Any]]:

@@ -26,7 +26,7 @@ TABLES: Final = frozenset({"api_key", "account", "tenant"})
 class Who(Struct, frozen=True, kw_only=True):
     """An authenticated caller. by: "operator", "key 3" or "account 12"; tenant None: the operator;
     user: the person's telephones; queues: those that a supervisor has, None: all; enrol: must set
-    up a second factor first."""
+    up a second factor first; until: Unix seconds at which a key ends, 0: never."""
 
     name: str
     by: str
@@ -39,6 +39,7 @@ class Who(Struct, frozen=True, kw_only=True):
     session: str = ""
     enrol: bool = False
     rate_per_s: int | None = None
+    until: int = 0
     language: str | None = None
 
 
@@ -99,7 +100,8 @@ def unauthenticated() -> Problem:
 def who_of_key(key: ApiKey) -> Who:
     """A program."""
     return Who(name=key.name, by=f"key {key.id}", role=key.role, tenant=key.tenant, user=key.user,
-               grants=rights.grants(key.role, key.scopes), rate_per_s=key.rate_per_s)
+               grants=rights.grants(key.role, key.scopes), rate_per_s=key.rate_per_s,
+               until=key.until)
 
 
 def who_of_account(account: Account, session: str = "", enrol: bool = False) -> Who:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from api.config.routes import RESOURCES
+from api.config.routes import AREAS, RESOURCES, readable
 from api.config.shapes import OPERATORS
+from api.http import rights
 from api.http.errors import Problem, no_such
 from api.http.route import Call, route
 from api.revisions.history import RowChange, between, difference, put_back, undo
@@ -26,32 +27,41 @@ OWNED = frozenset(resource.table for resource in RESOURCES if resource.owned)
 PAGE = 500
 
 
-def _shown(revision: Revision, tenant: int | None) -> Revision:
-    """Without secrets and without other companies' rows."""
+def _shown(revision: Revision, call: Call) -> Revision:
+    """Without secrets, without other companies' rows, and without what the caller may not read as a
+    row."""
     changes = []
     for change in revision.changes:
-        found = next(between([_only(change)], tenant), None)
-        if found is not None:
+        found = next(between([_only(change)], call.tenant or None), None)
+        if found is not None and _readable(found, call):
             one = difference(*found)
             changes.append(Change(table=one.table, id=one.id, before=one.before, after=one.after))
     return Revision(id=revision.id, author=revision.author, by=revision.by, at_ms=revision.at_ms,
                     note=revision.note, tenant=revision.tenant, changes=changes)
 
 
+def _readable(found: RowChange, call: Call) -> bool:
+    table, _, before, after = found
+    return readable(table, before, call) and readable(table, after, call)
+
+
 def _only(change: Change) -> Revision:
     return Revision(id=0, author="", at_ms=0, note="", changes=[change])
 
 
-async def _list(call: Call, tenant: int | None) -> Revisions:
+async def _list(call: Call) -> Revisions:
     query: RevisionList = call.query
     seen, items = query.after, []
     while True:
-        found = call.store.revisions(after=seen, limit=PAGE, tenant=tenant)
+        found = call.store.revisions(after=seen, limit=PAGE, tenant=call.tenant or None)
         for revision in found:
             seen = revision.id
-            if (query.by and revision.by != query.by) or not _about(revision, query):
+            if query.by and revision.by != query.by:
                 continue
-            items.append(_shown(revision, tenant))
+            shown = _shown(revision, call)
+            if not _about(shown, query) or (revision.changes and not shown.changes):
+                continue
+            items.append(shown)
             if len(items) == query.limit:
                 return Revisions(items, seen)
         if len(found) < PAGE:
@@ -68,21 +78,21 @@ def _about(revision: Revision, query: RevisionList) -> bool:
        answer=Revisions)
 async def all_revisions(call: Call) -> Revisions:
     """Everything that was changed, by whom, before and after. Secrets are left out."""
-    return await _list(call, None)
+    return await _list(call)
 
 
 @route("GET", "/v1/tenants/{tenant}/revisions", "revisions:read", query=RevisionList,
        answer=Revisions)
 async def revisions(call: Call) -> Revisions:
     """What was changed in a company, by whom, before and after."""
-    return await _list(call, call.tenant)
+    return await _list(call)
 
 
 @route("GET", "/v1/tenants/{tenant}/revisions/{revision}", "revisions:read", answer=Revision)
 async def revision(call: Call) -> Revision:
     """One revision."""
     found = call.store.revision_of(call.id("revision"))
-    shown = _shown(found, call.tenant)
+    shown = _shown(found, call)
     if not shown.changes:
         raise no_such("revision")
     return shown
@@ -98,17 +108,22 @@ async def diff(call: Call) -> Diff:
     found = between(call.store.revisions_between(low, high, call.tenant), call.tenant)
     return Diff(since=since, until=until, items=[
         difference(table, id_, before, after) if since <= until
-        else difference(table, id_, after, before) for table, id_, before, after in found])
+        else difference(table, id_, after, before) for table, id_, before, after in found
+        if _readable((table, id_, before, after), call)])
 
 
 def _may(call: Call, changes: Iterable[RowChange]) -> list[RowChange]:
-    """Of some changes those that the caller may undo: what is the operator's stays."""
-    if call.who.tenant is None:
-        return list(changes)
+    """Of some changes those that the caller may undo: what is the operator's stays, and what the
+    caller may not change as a row."""
     found = []
     for table, id_, before, after in changes:
-        if table == "tenant" and before and after:
-            before = before | {name: after.get(name) for name in OPERATORS}
+        if call.who.grants.get(f"{AREAS[table]}:write") != rights.ALL:
+            continue
+        if call.who.tenant is None:
+            found.append((table, id_, before, after))
+            continue
+        if table in OPERATORS and before and after:
+            before = before | {name: after.get(name) for name in OPERATORS[table]}
             if before != after:
                 found.append((table, id_, before, after))
         elif table in OWNED:
@@ -134,7 +149,7 @@ async def revert(call: Call) -> Any:
             raise no_such("revision")
         undone = _may(call, undone)
         if not undone:
-            raise Problem(403, "forbidden", "only the operator may undo this")
+            raise Problem(403, "forbidden", "who may not change these rows may not undo this")
 
     def work(writer: SqliteWriter) -> Reverted:
         if not body.to:

@@ -7,7 +7,7 @@ document. So an export can be changed and taken in again, or taken in by another
 import base64
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from api.config import services
 from api.config.placing import ORDER, place
 from api.config.routes import RESOURCES, shown
-from api.config.shapes import HIDDEN, MADE
+from api.config.shapes import HIDDEN, MADE, OPERATORS
 from api.http.errors import Problem, as_problem, invalid
 from api.revisions.history import difference
 from api.transfer.shapes import Imported, Made
@@ -43,8 +43,8 @@ _Ids = dict[str, dict[int, int]]
 
 
 def export(store: SqliteStore, tenant: int, revision: int | None = None,
-           with_secrets: bool = False, only: str = "") -> dict[str, Any]:
-    """The company, or one table of it, as it is or was."""
+           with_secrets: bool = False, names: Sequence[str] = ()) -> dict[str, Any]:
+    """The company with these of its PARTS, as it is or was."""
     def rows(table: str) -> list[Row]:
         if revision is not None:
             return store.rows_as_of(table, revision, tenant)
@@ -61,18 +61,17 @@ def export(store: SqliteStore, tenant: int, revision: int | None = None,
         "format": FORMAT, "version": VERSION,
         "revision": store.revision() if revision is None else revision,
         "company": shown("tenant", company)}
-    for name, table in PARTS.items():
-        if only in ("", name):
-            found[name] = [one(table, row) for row in rows(table)]
+    for name in names:
+        found[name] = [one(PARTS[name], row) for row in rows(PARTS[name])]
     return found
 
 
 class Import:
-    """Import(document, mode, may).run(writer, tenant): what becomes of the company. may(row, as it
-    is) raises the Problem when the caller may not make the row so."""
+    """Import(document, mode, may).run(writer, tenant): what becomes of the company. may(table,
+    row, as it is) is the row as the caller may write it, None: deleted, or the Problem."""
 
     def __init__(self, document: dict[str, Any], mode: str,
-                 may: Callable[[Row, Row | None], None]) -> None:
+                 may: Callable[[str, Row | None, Row | None], Row | None]) -> None:
         if document.get("format", FORMAT) != FORMAT or document.get("version", 1) != VERSION:
             raise invalid("format", f"a document of format {FORMAT}, version {VERSION}")
         unknown = set(document) - {"format", "version", "revision", "company", *PARTS}
@@ -100,8 +99,7 @@ class Import:
         if company is not None:
             now = writer.get("tenant", tenant)
             body = {name: value for name, value in self._object("company", company).items()
-                    if name not in ("id", "name", "area", "agent_licences", "attendant_licences",
-                                    "media")}
+                    if name not in {"id", "name", *OPERATORS["tenant"]}}
             try:
                 rows.append(("tenant", now, msgspec.convert(
                     msgspec.to_builtins(now) | _renamed(body, ids), TABLES["tenant"])))
@@ -122,8 +120,10 @@ class Import:
                 named[table, row.id] = where
                 rows.append((table, before.get(row.id), row))
             if self._mode == "replace" and name in self._document:
-                rows += [(table, row, None) for id_, row in before.items()
-                         if (table, id_) not in named]
+                gone = [row for id_, row in before.items() if (table, id_) not in named]
+                for row in gone:
+                    self._may(table, None, row)
+                rows += [(table, row, None) for row in gone]
         differing = [one for one in rows if one[1] != one[2]]
         try:
             place(writer, differing)
@@ -187,9 +187,9 @@ class Import:
             if table == "prompt" and not (isinstance(body.get("sha256"), str)
                                           and body["sha256"] in self._sounds):
                 body |= {"sha256": "", "duration_ms": 0}  # sound that is not this company's
-            row = msgspec.convert(body | {"id": id_, "tenant": tenant}, TABLES[table])
+            row: Any = msgspec.convert(body | {"id": id_, "tenant": tenant}, TABLES[table])
             if row != now:
-                self._may(row, now)
+                row = self._may(table, row, now)
         except (msgspec.ValidationError, Problem) as error:
             raise _at(where, error) from error
         if now is None and table in ("device", "webhook"):

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import msgspec
 
-from api.config.routes import within_rights
+from api.config.routes import AREAS, imported
+from api.http import rights
 from api.http.errors import Problem, invalid
 from api.http.later import run_all
 from api.http.route import Call, Reply, route
@@ -38,10 +39,15 @@ async def batch(call: Call) -> Any:
 @route("GET", "/v1/tenants/{tenant}/export", "transfer:read", query=ExportQuery,
        answer=dict[str, Any], media="application/json, text/csv, application/zip")
 async def export_company(call: Call) -> Any:
-    """Export a company: a JSON document, or a zip of CSV files. Without keys and passwords."""
+    """Export a company: a JSON document, or a zip of CSV files. Without keys and passwords, and
+    without what the caller may not read otherwise."""
     query: ExportQuery = call.query
     if query.table and query.table not in PARTS:
         raise invalid("table", f"one of {', '.join(PARTS)}")
+    tables = [name for name, table in PARTS.items() if query.table in ("", name)
+              and call.who.grants.get(f"{AREAS[table]}:read") == rights.ALL]
+    if query.table and not tables:
+        raise Problem(403, "forbidden", f"this needs {query.table}:read")
     if query.secrets:
         call.note_audit("exported secrets")
     revision = revision_of(call, query.as_of) if query.as_of else None
@@ -49,7 +55,7 @@ async def export_company(call: Call) -> Any:
     def read() -> bytes:
         store = SqliteStore(call.store.path)
         try:
-            found = export(store, call.tenant, revision, query.secrets, query.table)
+            found = export(store, call.tenant, revision, query.secrets, tables)
         finally:
             store.close()
         if query.format == "json":
@@ -79,7 +85,8 @@ async def import_company(call: Call) -> Any:
     data = await _received(call)
     kind = call.request.headers.get("content-type", "application/json").partition(";")[0].strip()
     document = await asyncio.to_thread(_understood, data, kind, query.table)
-    plan = Import(document, query.mode, lambda row, now: within_rights(row, call, now))
+    plan = Import(document, query.mode,
+                  lambda table, row, now: imported(table, row, call, now))
 
     def work(writer: SqliteWriter) -> Imported:
         return plan.run(writer, call.tenant, query.dry_run)
