@@ -86,7 +86,8 @@ def build_app(state: Path, settings: dict[str, Any]) -> Sanic[Any, Any]:
     async def on_error(request: Request, error: Exception) -> HTTPResponse:
         problem = as_problem(error)
         if problem.status == 500:
-            log.exception("request failed", path=request.path, exc_info=error)
+            log.exception("request failed", path=request.path,
+                          request=dispatch.request_id(request), exc_info=error)
         if problem.status == 405:
             problem.headers.setdefault("Allow", dispatch.methods_of(request.path))
         return respond(request, problem)

@@ -354,8 +354,8 @@ BAD: list[tuple[str, Body, int, str]] = [
     *[("users", lambda w, e=e: {"name": "x", "extension": e}, 422, "extension")
       for e in ("0", "01", "1234567", "1a", "112", "1177", "155\n")],
     *[("users", lambda w, e=e: {"name": "x", "extension": e}, status, "extension")
-      for e, status in (("101", 409), ("200", 422))],
-    ("groups", lambda w: {"name": "x", "extension": "101"}, 422, "extension"),
+      for e, status in (("101", 409), ("200", 409))],
+    ("groups", lambda w: {"name": "x", "extension": "101"}, 409, "extension"),
     ("groups", lambda w: {"name": "x", "extension": "200"}, 409, "extension"),
     ("groups", lambda w: {"name": "x", "extension": "112"}, 422, "extension"),
     ("groups", lambda w: {"name": "x", "nobody": to("group", group=w.empty)}, 422, "nobody"),

@@ -181,17 +181,17 @@ def test_a_users_second_mailbox(still: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize(("path", "body", "status", "field"), [
-    ("services", {"extension": "101"}, 422, "extension"),
-    ("services", {"extension": "200"}, 422, "extension"),
+    ("services", {"extension": "101"}, 409, "extension"),
+    ("services", {"extension": "200"}, 409, "extension"),
     ("services", {"extension": "2001"}, 409, "extension"),
     ("services", {"extension": "112"}, 422, "extension"),
     ("services", {"extension": "1177"}, 422, "extension"),
     ("services", {"extension": "0300"}, 422, "extension"),
-    ("users/{user}", {"extension": "2001"}, 422, "extension"),
-    ("groups/{group}", {"extension": "2001"}, 422, "extension"),
-    ("services/{box}", {"tenant": 1}, 422, "tenant"), ("services/{box}", {"id": 1}, 422, "id"),
+    ("users/{user}", {"extension": "2001"}, 409, "extension"),
+    ("groups/{group}", {"extension": "2001"}, 409, "extension"),
+    ("services/{box}", {"tenant": 2}, 422, "tenant"), ("services/{box}", {"id": 1}, 422, "id"),
     ("prompts", {"sha256": "a" * 64}, 422, "sha256"), ("prompts", {"text": "\0"}, 422, "text"),
-    ("prompts/{prompt}", {"sha256": ""}, 422, "sha256"),
+    ("prompts/{prompt}", {"sha256": "b" * 64}, 422, "sha256"),
     ("prompts/{prompt}", {"duration_ms": 1}, 422, "duration_ms"),
     ("prompts", {"text": "x" * 2001}, 422, "text"),
     ("prompts", {"language": "de"}, 422, "language")])

@@ -83,7 +83,10 @@ def export(api: Alone, company: str, **more: Any) -> Any:
 
 
 def take(api: Alone, company: str, document: Any, status: int = 200, **query: Any) -> Any:
-    """Import."""
+    """Import; what that deletes is meant."""
+    if query.get("mode") == "replace" and status == 200 and "dry_run" not in query:
+        tried = api.ask("POST", f"{company}/import", document, status, dry_run="true", **query)
+        query["deletes"] = tried["deleted"]
     return api.ask("POST", f"{company}/import", document, status, **query)
 
 
@@ -407,3 +410,123 @@ def test_whoever_asked_goes_away(api: Alone) -> None:
 def client(api: Alone) -> httpx.Client:
     """A connection of its own."""
     return httpx.Client(base_url=api.http.base_url, headers=api.http.headers, timeout=120)
+
+
+# -- sheets as people save them -------------------------------------------------------------------
+
+USERS = "name,extension,ring_s,enabled,record\r\n" \
+    "Åsa Öberg,101,25,true,false\r\nBo,102,30,false,true\r\n"
+SAVED = {
+    "semicolons": USERS.replace(",", ";").encode(),
+    "tabs": USERS.replace(",", "\t").encode(),
+    "a mark": b"\xef\xbb\xbf" + USERS.encode(),
+    "UTF-16": USERS.replace(",", "\t").encode("utf-16"),
+    "UTF-16, big end first": b"\xfe\xff" + USERS.replace(",", ";").encode("utf-16-be"),
+    "Windows-1252": USERS.replace(",", ";").encode("cp1252"),
+    "sep=": b"sep=;\r\n" + USERS.replace(",", ";").encode(),
+    "quoted sep=": b'"sep=;"\r\n' + USERS.replace(",", ";").encode(),
+    "newlines alone": USERS.replace("\r\n", "\n").encode(),
+    "empty lines": (USERS.replace(",", ";") + ";;;;\r\n\r\n; ;;;\r\n").encode(),
+    "spaces": USERS.replace(",", " ;\u00a0").replace("25", "25\u202f").encode(),
+    "Swedish": USERS.replace("true", "SANT").replace("false", "FALSKT").encode(),
+    "Finnish": USERS.replace("true", "TOSI").replace("false", "EPÄTOSI").encode(),
+    "Norwegian": USERS.replace("true", "SANN").replace("false", "USANN").encode(),
+    "English": USERS.replace("true", "TRUE").replace("false", "FALSE").encode(),
+}
+
+
+@pytest.mark.parametrize("how", SAVED)
+def test_a_sheet_as_an_office_saves_it(api: Alone, how: str) -> None:
+    company = api.company()
+    status, answer = send(api, f"{company}/import", SAVED[how], "text/csv", table="users")
+    assert (status, answer.get("created")) == (200, 2), answer
+    rows = api.ask("GET", f"{company}/users")["items"]
+    assert [(row["name"], row["extension"], row["ring_s"], row["enabled"], row["record"])
+            for row in rows] == [("Åsa Öberg", "101", 25, True, False),
+                                 ("Bo", "102", 30, False, True)]
+
+
+def test_all_faults_of_a_sheet_at_once(api: Alone) -> None:
+    """One a round they were: fifty rounds for fifty faults."""
+    company = api.company()
+    lines = ["name;extension;ring_s;enabled"]
+    lines += [f"U{n};{100 + n};25;SANT" for n in range(500)]
+    for n in range(0, 500, 10):
+        lines[1 + n] = f"U{n};1x{n};25;SANT"
+    lines[8] = ";107;många;kanske"
+    data = "\r\n".join(lines).encode()
+    status, answer = send(api, f"{company}/import", data, "text/csv", table="users")
+    assert status == 422 and len(answer["errors"]) == 53
+    first, second = answer["errors"][0], answer["errors"][1]
+    assert first == {"field": "users[0].extension", "line": 2, "column": "extension",
+                     "value": "1x0",
+                     "detail": "is no extension: two to six digits, the first not 0"}
+    assert (answer["field"], answer["detail"]) == (first["field"], first["detail"])
+    assert (second["line"], second["column"]) == (9, "name")
+    assert [one["column"] for one in answer["errors"] if one["line"] == 9] == [
+        "name", "ring_s", "enabled"]
+    assert api.ask("GET", f"{company}/users")["items"] == []
+    status, answer = send(api, f"{company}/import", b"name;x\r\nA;B;C\r\n", "text/csv",
+                          table="users")
+    assert (status, answer["errors"][0]["line"]) == (422, 1)
+    ragged = b"name;extension\r\nA\r\nB;102\r\nC;103;1\r\n"
+    status, answer = send(api, f"{company}/import", ragged, "text/csv", table="users")
+    assert [one["line"] for one in answer["errors"]] == [2, 4]
+
+
+def test_no_error_repeats_a_secret(api: Alone) -> None:
+    company = api.company()
+    user = api.ask("POST", f"{company}/users", {"name": "A"}, status=201)["id"]
+    status, answer = send(api, f"{company}/import", (
+        f"user;name;username;secret\r\n{user};d;Bad Name;s3cr3t-s3cr3t\r\n").encode(),
+        "text/csv", table="devices")
+    assert status == 422 and [one["column"] for one in answer["errors"]] == ["username", "secret"]
+    assert "s3cr3t" not in str(answer) and "Bad Name" in str(answer)
+
+
+def test_a_row_is_known_again_by_what_people_know_it_by(api: Alone) -> None:
+    company = api.company()
+    one = api.ask("POST", f"{company}/users", {"name": "A", "extension": "101"}, status=201)
+    data = b"extension;name\r\n101;Anna\r\n102;Bo\r\n"
+    for counts in ((1, 1, 0), (0, 0, 0)):
+        status, answer = send(api, f"{company}/import", data, "text/csv", table="users")
+        assert (status, took(answer)) == (200, counts)
+    rows = api.ask("GET", f"{company}/users")["items"]
+    assert [(row["name"], row["extension"]) for row in rows] == [("Anna", "101"), ("Bo", "102")]
+    assert rows[0]["id"] == one["id"]
+
+
+@pytest.mark.parametrize("data", [b"name\r\n", b""])
+def test_what_is_deleted_is_said_by_who_asks(api: Alone, data: bytes) -> None:
+    """An empty file would have deleted five thousand telephones."""
+    company = furnish(api)
+    before = export(api, company)
+    path = f"{company}/import"
+    tried = send(api, path, data, "text/csv", table="webhooks", mode="replace", dry_run="true")
+    assert (tried[0], tried[1]["deleted"]) == (200, 1)
+    for more in ({}, {"deletes": "0"}, {"deletes": "2"}):
+        status, answer = send(api, path, data, "text/csv", table="webhooks", mode="replace", **more)
+        assert (status, answer["field"]) == (409, "deletes") and "deletes=1" in answer["detail"]
+    assert export(api, company) == before
+    status, _ = send(api, path, data, "text/csv", table="webhooks", mode="replace", deletes="1")
+    assert status == 200
+    assert export(api, company)["webhooks"] == []
+
+
+def test_a_copy_of_a_company_stands_beside_it(api: Alone) -> None:
+    """User names are one telephone's on the whole exchange, numbers and addresses one company's."""
+    company, target = furnish(api), api.company()
+    document = export(api, company)
+    assert api.ask("POST", f"{target}/import", document, 409)["code"] == "conflict"
+    answer = take(api, target, document, copy="true")
+    made = export(api, target)
+    assert made["numbers"] == made["accounts"] == []
+    assert {name: len(rows) for name, rows in made.items() if isinstance(rows, list)} == {
+        name: 0 if name in ("numbers", "accounts") else len(rows)
+        for name, rows in document.items() if isinstance(rows, list)}
+    told = {one["id"]: one for one in answer["secrets"] if one["table"] == "devices"}
+    assert {row["id"]: (row["username"], row["secret"]) for row in made["devices"]} == {
+        id_: (one["username"], one["secret"]) for id_, one in told.items()}
+    assert not {row["secret"] for row in made["devices"]} & {
+        row["secret"] for row in document["devices"]}
+    assert export(api, company) == document

@@ -262,7 +262,7 @@ def test_the_page_of_a_code(http: httpx.Client, code: str) -> None:
 def test_405_says_what_is_allowed(http: httpx.Client) -> None:
     answer = http.request("TRACE", "/v1/tenants/1/users/1")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
-    assert answer.headers["allow"] == "DELETE, GET, PATCH"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH"
 
 
 def test_null_is_no_value_of_a_parameter(exchange: Exchange) -> None:

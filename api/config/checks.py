@@ -14,7 +14,7 @@ import phonenumbers
 from api.access.checks import check_account, check_provider
 from api.config import plans, queues, schedules, services
 from api.http import rights
-from api.http.errors import invalid, no_such
+from api.http.errors import Problem, invalid, no_such
 from routing_core import mapping, numbers
 from store.links import targets_of
 from store.model import (
@@ -209,7 +209,8 @@ def _extension(table: str, tenant: int, extension: str | None, writer: SqliteWri
         return
     for other in EXTENSIONS:
         if other != table and writer.find(other, limit=1, tenant=tenant, extension=extension):
-            raise invalid("extension", f"{extension} is taken by a {other.replace('ring_', '')}")
+            raise Problem(409, "conflict",
+                          f"{extension} is taken by a {other.replace('ring_', '')}", "extension")
     owner: Any = writer.get("tenant", tenant)
     plan = mapping.plans()[owner.country]
     if extension in plan["emergency"] or extension in plan["special"]:

@@ -16,7 +16,7 @@ from api.config import merge, services, shapes
 from api.config.checks import check, check_deleted
 from api.config.shapes import HIDDEN, MADE, OPERATORS, SETTABLE
 from api.http import rights
-from api.http.errors import Problem, invalid, no_such
+from api.http.errors import Problem, invalid, no_such, row_of
 from api.http.route import Call, Handler, Reply, route, visible
 from api.http.who import key_digest
 from api.revisions.moment import revision_of
@@ -95,6 +95,11 @@ def shown(table: str, row: Row) -> dict[str, Any]:
     return services.shown(body) if table == "service" else body
 
 
+def plain(body: dict[str, Any]) -> Any:
+    """As JSON has it."""
+    return msgspec.json.decode(msgspec.json.encode(body))
+
+
 def tag(row: Row) -> str:
     """The ETag of a row as it is."""
     return f'"{xxhash.xxh3_64_hexdigest(_encode(row))}"'
@@ -134,7 +139,7 @@ def _new(resource: Resource, body: dict[str, Any], call: Call) -> tuple[Row, dic
         case "webhook":
             once["secret"] = body["secret"] = \
                 "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    return msgspec.convert(body, TABLES[table]), once
+    return row_of(TABLES[table], body), once
 
 
 def _theirs(resource: Resource, row: Any, call: Call) -> Any:
@@ -291,19 +296,14 @@ def _declare(resource: Resource) -> None:
               errors=("conflict", "stale", "unknown_reference", "unsafe_routing"))
     async def change(call: Call) -> Any:
         patch = call.body
-        for name in ("id", "tenant", *MADE.get(table, ()), *HIDDEN.get(table, ())):
-            if name in patch and (table, name) not in SETTABLE:
-                raise invalid(name, f"{name} cannot be changed")
-        if call.who.tenant is not None:
-            for name in OPERATORS.get(table, NONE) & set(patch):
-                raise Problem(403, "forbidden", "only the operator changes this", name)
         if table == "service":
             services.take_pin(patch)
 
         def work(writer: SqliteWriter) -> Reply:
             before = _theirs(resource, writer.get(table, call.id(parameter)), call)
             _fresh(call, before)
-            row = msgspec.convert(merge.merged(msgspec.to_builtins(before), patch), TABLES[table])
+            _fixed(table, patch, before, call)
+            row = row_of(TABLES[table], merge.merged(msgspec.to_builtins(before), patch))
             within_rights(row, call, before)
             _theirs(resource, row, call)
             if row != before:
@@ -331,6 +331,21 @@ def _declare(resource: Resource) -> None:
                           (read, f"Read {name}."), (change, f"Change {name}: a merge (RFC 7396)."),
                           (delete, f"Delete {name}.")):
         handler.__doc__ = text
+
+
+def _fixed(table: str, patch: dict[str, Any], before: Row, call: Call) -> None:
+    """What the caller cannot change is as it was read, or not there; Problem 403, 422."""
+    now = plain(shown(table, before))
+    fixed = {name for name in ("id", "tenant", *MADE.get(table, ()), *HIDDEN.get(table, ()))
+             if (table, name) not in SETTABLE}
+    for name in fixed & set(patch):
+        if name not in now or patch[name] != now[name]:
+            raise invalid(name, f"{name} cannot be changed")
+        del patch[name]
+    if call.who.tenant is not None:
+        for name in OPERATORS.get(table, NONE) & set(patch):
+            if patch[name] != now[name]:
+                raise Problem(403, "forbidden", "only the operator changes this", name)
 
 
 def _value(row: Any, name: str) -> Any:

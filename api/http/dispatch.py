@@ -2,7 +2,9 @@
 too much, what it means, and what is answered. The only place that does any of it.
 """
 
+import string
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import unquote
@@ -10,15 +12,16 @@ from urllib.parse import unquote
 import msgspec
 import structlog
 from sanic import HTTPResponse, Request, Sanic
-from sanic.response import ResponseStream
+from sanic.response import BaseHTTPResponse, ResponseStream
 
 from api.http import later, rights
-from api.http.errors import Problem, as_problem, invalid, respond
+from api.http.errors import Problem, all_invalid, as_problem, invalid, respond
+from api.http.faults import faults_of
 from api.http.limits import Bucket
 from api.http.once import HEADER, once
 from api.http.parts import Parts
 from api.http.route import MAX_ID, ROUTES, Call, NoQuery, Route, encode
-from api.http.who import Who, unauthenticated
+from api.http.who import Who, bearer, unauthenticated
 from api.operations import metrics
 from store import StoreBusy
 from store.answers import AuditEntry
@@ -26,6 +29,9 @@ from store.answers import AuditEntry
 log = structlog.get_logger()
 
 #: Who asks when nobody needs to be anybody.
+#: Of what a client may call its request.
+MAX_REQUEST_ID: Final = 64
+REQUEST_ID: Final = frozenset(string.ascii_letters + string.digits + "-_.")
 NOBODY: Final = Who(name="", by="", role="", tenant=None, grants={})
 
 
@@ -36,14 +42,31 @@ def attach(app: Sanic[Any, Any]) -> None:
         for name, is_text in one.parameters:
             path = path.replace(f"{{{name}:str}}" if is_text else f"{{{name}}}",
                                 f"<{name}:str>" if is_text else f"<{name}:int>")
-        app.add_route(_handler(one), path, methods=[one.method], name=one.name, stream=one.stream,
+        methods = [one.method, "HEAD"] if one.method == "GET" else [one.method]
+        app.add_route(_handler(one), path, methods=methods, name=one.name, stream=one.stream,
                       error_format="json")
+    app.register_middleware(name_request, "response")
+
+
+def name_request(request: Request, response: BaseHTTPResponse) -> None:
+    """X-Request-Id, by which whoever asked and our log speak of the same request."""
+    response.headers["X-Request-Id"] = request_id(request)
+
+
+def request_id(request: Request) -> str:
+    """The client's own when it is a short token, else one of ours."""
+    if not hasattr(request.ctx, "id"):
+        given = request.headers.get("x-request-id", "")
+        good = 0 < len(given) <= MAX_REQUEST_ID and REQUEST_ID.issuperset(given)
+        request.ctx.id = given if good else uuid.uuid4().hex
+    return str(request.ctx.id)
 
 
 def methods_of(path: str) -> str:
     """What Allow says of a path."""
     asked = path.split("/")
-    return ", ".join(sorted({one.method for one in ROUTES if _leads(one.path.split("/"), asked)}))
+    found = {one.method for one in ROUTES if _leads(one.path.split("/"), asked)}
+    return ", ".join(sorted(found | ({"HEAD"} if "GET" in found else set())))
 
 
 def _leads(parts: list[str], asked: list[str]) -> bool:
@@ -93,7 +116,8 @@ async def serve(route: Route, request: Request,
         if problem.status == 401:
             parts.failures.note(request.ip or "")
         if problem.status == 500:
-            log.exception("request failed", path=request.path, exc_info=error)
+            log.exception("request failed", path=request.path, request=request_id(request),
+                          exc_info=error)
         elif isinstance(error, StoreBusy):
             metrics.store_busy()
         response = respond(request, problem)
@@ -110,7 +134,7 @@ async def serve(route: Route, request: Request,
 
 def admit(route: Route, request: Request, parts: Parts, now: float) -> tuple[Who, Bucket]:
     """Who asks, when they do not ask too often; Problem 401, 429."""
-    token = request.token
+    token = bearer(request)
     if route.right == rights.PUBLIC:
         who, bucket = NOBODY, parts.limits.bucket(f"address {request.ip}", now)
     elif token is None:
@@ -189,8 +213,18 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
     """JSON as what the decoder is for; Problem."""
     try:
         return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise all_invalid(faults_of(_json(body), decoder.type, error)) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "malformed", f"the body is not JSON: {type(error).__name__}") from error
+
+
+def _json(body: bytes) -> Any:
+    """As it is; None when it is none behind its first fault."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _audit(parts: Parts, request: Request, who: Who, call: Call | None, status: int) -> None:

@@ -3,36 +3,54 @@
 `code` is stable and API; `field` is the path of the field that is to blame.
 """
 
-import re
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from sanic import HTTPResponse, Request
 from sanic.exceptions import SanicException
 
+from api.http.faults import Fault, fault_of, faults_of
 from api.http.problems import PROBLEMS
 from routing_core import RowError
 from store import BrokenReference, Conflict, NotFound, StillReferenced, StoreBusy, StoreError
 
 CONTENT_TYPE = "application/problem+json"
+_T = TypeVar("_T")
 
 
 class Problem(Exception):
     """An answer that is not a success."""
 
     def __init__(self, status: int, code: str, detail: str, field: str = "",
-                 headers: dict[str, str] | None = None) -> None:
+                 headers: dict[str, str] | None = None,
+                 errors: Sequence[Fault] = ()) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
         self.field = field
         self.headers = headers or {}
+        self.errors = errors  # all that is wrong, when that is more than one thing
 
 
 def invalid(field: str, detail: str) -> Problem:
     """A value that cannot be accepted."""
     return Problem(422, "invalid", detail, field)
+
+
+def all_invalid(faults: Sequence[Fault]) -> Problem:
+    """Values that cannot be accepted."""
+    return Problem(422, "invalid", faults[0].detail, faults[0].field,
+                   errors=faults if len(faults) > 1 or faults[0].line else ())
+
+
+def row_of(kind: type[_T], body: Any) -> _T:
+    """The row; Problem with everything that is wrong with it."""
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise all_invalid(faults_of(body, kind, error)) from error
 
 
 def no_such(what: str) -> Problem:
@@ -64,13 +82,8 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, RowError):
         return Problem(422, "invalid", error.problem, error.field)
     if isinstance(error, msgspec.ValidationError):
-        path = re.search(r" - at `(?:key in )?\$\.?([^`]*)`", str(error))
-        unknown = re.search(r"unknown field `([^`]+)`|missing required field `([^`]+)`",
-                            str(error))
-        field = path[1] if path else ""
-        if unknown:
-            field = ".".join(filter(None, [field, unknown[1] or unknown[2]]))
-        return Problem(422, "invalid", str(error).split(" - at `")[0], field)
+        fault = fault_of(error)
+        return Problem(422, "invalid", fault.detail, fault.field)
     if isinstance(error, RecursionError):
         return Problem(400, "malformed", "the body is nested too deeply")
     if isinstance(error, msgspec.DecodeError):
@@ -92,6 +105,8 @@ def respond(request: Request, problem: Problem) -> HTTPResponse:
     }
     if problem.field:
         body["field"] = problem.field
+    if problem.errors:
+        body["errors"] = problem.errors
     headers = dict(problem.headers)
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="vaxel"'

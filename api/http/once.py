@@ -17,6 +17,7 @@ from sanic import HTTPResponse
 
 from api.http.errors import Problem, as_problem, invalid
 from api.http.route import Call, Handler, Reply, encode
+from api.http.who import bearer
 
 HEADER: Final = "idempotency-key"
 #: Headers without which a request is another one.
@@ -32,7 +33,7 @@ async def once(call: Call, key: str, handler: Handler) -> HTTPResponse:
     asked = "\n".join((f"{request.method} {request.path}?{request.query_string}",
                        *(request.headers.get(name, "") for name in MEANING), ""))
     fingerprint = hashlib.sha256(asked.encode() + request.body).digest()
-    seal = AESGCM(hashlib.sha256(f"{request.token}\n{key}".encode()).digest())
+    seal = AESGCM(hashlib.sha256(f"{bearer(request)}\n{key}".encode()).digest())
     found = store.answer_of(who.by, key)
     under_way = (who.by, key) in call.parts.under_way
     if found is not None and found.fingerprint != fingerprint:

@@ -8,6 +8,7 @@ import msgspec
 
 from api.http import rights
 from api.http.examples import example
+from api.http.faults import Fault
 from api.http.later import plannable
 from api.http.problems import PROBLEMS
 from api.http.route import MAX_ID, ROUTES, Route
@@ -53,6 +54,7 @@ class ProblemShown(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str
     instance: str
     field: str = ""
+    errors: list[Fault] = []
 
 
 @cache

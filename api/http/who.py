@@ -9,6 +9,7 @@ import hmac
 from typing import Any, Final
 
 from msgspec import Struct
+from sanic import Request
 
 from api.http import rights
 from api.http.errors import Problem
@@ -90,6 +91,13 @@ class Identities:
         if not account.enabled:
             raise unauthenticated()
         return who_of_account(account, session.digest, session.must_enrol)
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header; the scheme's letters are any (RFC 9110 section
+    11.1)."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def unauthenticated() -> Problem:

@@ -16,7 +16,8 @@ from api.config import services
 from api.config.placing import ORDER, place
 from api.config.routes import RESOURCES, shown
 from api.config.shapes import HIDDEN, MADE, OPERATORS
-from api.http.errors import Problem, as_problem, invalid
+from api.http.errors import Problem, all_invalid, as_problem, invalid, row_of
+from api.http.faults import MAX_FAULTS, MAX_VALUE, Fault
 from api.revisions.history import difference
 from api.transfer.shapes import Imported, Made
 from routing_core.build import secret_text
@@ -39,6 +40,15 @@ _NAMED: Final = {
     "prompt": "prompt", "invalid_prompt": "prompt", "hold_music": "prompt", "supervisor": "user",
     "welcome": "prompt", "first": "prompt", "repeated": "prompt", "music": "prompt"}
 _LISTED: Final = {"listeners": "user", "closures": "schedule", "queues": "service"}
+#: Fields by which a row without an id is known again: {table: field}.
+KEYS: Final = {"user": "extension", "ring_group": "extension", "service": "extension",
+               "number": "e164", "device": "username", "account": "email"}
+#: Parts whose rows are one company's on the whole exchange.
+OF_ONE: Final = frozenset({"numbers", "accounts"})
+#: Fields of which no error repeats the value.
+SECRET: Final = frozenset({"secret", "settings"})
+#: {part: the line of each row}
+Lines = dict[str, list[int]]
 _Ids = dict[str, dict[int, int]]
 
 
@@ -68,16 +78,22 @@ def export(store: SqliteStore, tenant: int, revision: int | None = None,
 
 class Import:
     """Import(document, mode, may).run(writer, tenant): what becomes of the company. may(table,
-    row, as it is) is the row as the caller may write it, None: deleted, or the Problem."""
+    row, as it is) is the row as the caller may write it, None: deleted, or the Problem; lines: of a
+    file, for errors; copy: see ImportQuery."""
 
     def __init__(self, document: dict[str, Any], mode: str,
-                 may: Callable[[str, Row | None, Row | None], Row | None]) -> None:
+                 may: Callable[[str, Row | None, Row | None], Row | None],
+                 lines: Lines | None = None, copy: bool = False) -> None:
         if document.get("format", FORMAT) != FORMAT or document.get("version", 1) != VERSION:
             raise invalid("format", f"a document of format {FORMAT}, version {VERSION}")
         unknown = set(document) - {"format", "version", "revision", "company", *PARTS}
         if unknown:
             raise invalid(min(unknown)[:40], "there is no such part of a company")
+        if copy:
+            document = {name: rows for name, rows in document.items() if name not in OF_ONE}
         self._document, self._mode, self._may = document, mode, may
+        self._lines, self._copy = lines or {}, copy
+        self._faults: list[Fault] = []
         self._made: list[Made] = []
         self._unnamed: dict[tuple[str, int], int] = {}
         self._sounds: set[str] = set()
@@ -99,7 +115,8 @@ class Import:
         if company is not None:
             now = writer.get("tenant", tenant)
             body = {name: value for name, value in self._object("company", company).items()
-                    if name not in {"id", "name", *OPERATORS["tenant"]}}
+                    if name not in {"id", "name", *OPERATORS["tenant"]}
+                    and not (self._copy and name in ("main_number", "support_number"))}
             try:
                 rows.append(("tenant", now, msgspec.convert(
                     msgspec.to_builtins(now) | _renamed(body, ids), TABLES["tenant"])))
@@ -113,10 +130,14 @@ class Import:
             self._sounds = {getattr(row, "sha256", "") for row in before.values()}
             for index, one in enumerate(given):
                 where = f"{name}[{index}]"
-                row = self._row(table, where, one, ids, tenant, before,
-                                self._unnamed.get((name, index), 0))
-                if (table, row.id) in named:
-                    raise invalid(f"{where}.id", f"the same as {named[table, row.id]}")
+                try:
+                    row = self._row(table, where, one, ids, tenant, before,
+                                    self._unnamed.get((name, index), 0))
+                    if (table, row.id) in named:
+                        raise invalid(f"{where}.id", f"the same as {named[table, row.id]}")
+                except Problem as problem:
+                    self._wrong(problem, name, index)
+                    continue
                 named[table, row.id] = where
                 rows.append((table, before.get(row.id), row))
             if self._mode == "replace" and name in self._document:
@@ -124,6 +145,8 @@ class Import:
                 for row in gone:
                     self._may(table, None, row)
                 rows += [(table, row, None) for row in gone]
+        if self._faults:
+            raise all_invalid(self._faults)
         differing = [one for one in rows if one[1] != one[2]]
         try:
             place(writer, differing)
@@ -140,6 +163,20 @@ class Import:
                              msgspec.to_builtins(now), msgspec.to_builtins(then))
                   for table, now, then in differing[:MAX_DIFF]])
 
+    def _wrong(self, problem: Problem, name: str, index: int) -> None:
+        """One row's faults; when they are many, or more than that a value is not right, at once."""
+        if problem.code != "invalid":
+            raise problem
+        row, lines = self._document[name][index], self._lines.get(name, ())
+        for fault in problem.errors or (Fault(field=problem.field, detail=problem.detail),):
+            column = fault.field.partition("].")[2].partition(".")[0].partition("[")[0]
+            value = row.get(column) if isinstance(row, dict) else None
+            self._faults.append(msgspec.structs.replace(
+                fault, column=column, line=lines[index] if index < len(lines) else 0,
+                value="" if value is None or column in SECRET else str(value)[:MAX_VALUE]))
+        if len(self._faults) >= MAX_FAULTS:
+            raise all_invalid(self._faults[:MAX_FAULTS])
+
     @staticmethod
     def _object(where: str, one: Any) -> dict[str, Any]:
         if not isinstance(one, dict):
@@ -152,13 +189,17 @@ class Import:
         for name, given in self._parts():
             table = PARTS[name]
             known = {id_ for id_, in writer.select(table, ("id",), tenant=tenant)}
+            key = KEYS.get(table, "")
+            places = {value: id_ for id_, value in writer.select(
+                table, ("id", key), tenant=tenant) if value is not None} if key else {}
             fresh = writer.next_id(table)
             ids = found.setdefault(table, {})
             for index, one in enumerate(given):
                 id_ = self._object(f"{name}[{index}]", one).get("id")
                 if id_ is None:
-                    self._unnamed[name, index] = fresh
-                    fresh += 1
+                    there = places.get(one.get(key)) if isinstance(one.get(key), str) else None
+                    self._unnamed[name, index] = there or fresh
+                    fresh += not there
                     continue
                 if not isinstance(id_, int) or isinstance(id_, bool) or abs(id_) >= 1 << 62:
                     raise invalid(f"{name}[{index}].id", "a whole number")
@@ -187,20 +228,22 @@ class Import:
             if table == "prompt" and not (isinstance(body.get("sha256"), str)
                                           and body["sha256"] in self._sounds):
                 body |= {"sha256": "", "duration_ms": 0}  # sound that is not this company's
-            row: Any = msgspec.convert(body | {"id": id_, "tenant": tenant}, TABLES[table])
+            row: Any = row_of(TABLES[table], body | {"id": id_, "tenant": tenant})
             if row != now:
                 row = self._may(table, row, now)
         except (msgspec.ValidationError, Problem) as error:
             raise _at(where, error) from error
         if now is None and table in ("device", "webhook"):
-            self._made.append(Made(table=_NAMES[table], id=id_, name=getattr(row, "name", ""),
-                                   secret=getattr(row, "secret", "")))
+            self._made.append(Made(table=_NAMES[table], id=id_, name=row.name, secret=row.secret,
+                                   username=getattr(row, "username", "")))
         return row
 
-    @staticmethod
-    def _secrets(table: str, body: dict[str, Any], now: Row | None) -> None:
+    def _secrets(self, table: str, body: dict[str, Any], now: Row | None) -> None:
         """A new row gets what it must have."""
         if now is None and table == "device":
+            if self._copy:
+                body |= {"username": f"d-{secrets.token_hex(6)}",
+                         "secret": secret_text(secrets.token_bytes(16))}
             body.setdefault("secret", secret_text(secrets.token_bytes(16)))
         if now is None and table == "webhook":
             body.setdefault("secret", "whsec_" + base64.b64encode(
@@ -227,7 +270,9 @@ def _at(where: str, error: Exception) -> Problem:
     """The Problem, there."""
     problem = as_problem(error)
     return Problem(problem.status, problem.code, problem.detail,
-                   f"{where}.{problem.field}".rstrip("."))
+                   f"{where}.{problem.field}".rstrip("."), errors=tuple(
+                       msgspec.structs.replace(one, field=f"{where}.{one.field}")
+                       for one in problem.errors))
 
 
 def _renamed(value: Any, ids: _Ids, key: str = "") -> Any:

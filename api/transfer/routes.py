@@ -11,7 +11,7 @@ from api.http.errors import Problem, invalid
 from api.http.later import run_all
 from api.http.route import Call, Reply, route
 from api.revisions.moment import revision_of
-from api.transfer.document import PARTS, Import, export
+from api.transfer.document import PARTS, Import, Lines, export
 from api.transfer.shapes import Batch, BatchDone, ExportQuery, Imported, ImportQuery
 from api.transfer.tables import fields_of, from_csv, from_zip, to_csv, zipped
 from store.sqlite import SqliteStore, SqliteWriter
@@ -84,12 +84,16 @@ async def import_company(call: Call) -> Any:
     query: ImportQuery = call.query
     data = await _received(call)
     kind = call.request.headers.get("content-type", "application/json").partition(";")[0].strip()
-    document = await asyncio.to_thread(_understood, data, kind, query.table)
+    document, lines = await asyncio.to_thread(_understood, data, kind, query.table)
     plan = Import(document, query.mode,
-                  lambda table, row, now: imported(table, row, call, now))
+                  lambda table, row, now: imported(table, row, call, now), lines, query.copy)
 
     def work(writer: SqliteWriter) -> Imported:
-        return plan.run(writer, call.tenant, query.dry_run)
+        done = plan.run(writer, call.tenant, query.dry_run)
+        if done.deleted != (query.deletes or 0) and not query.dry_run:
+            raise Problem(409, "conflict", f"this deletes {done.deleted} rows: say so with "
+                          f"deletes={done.deleted}, or leave mode=replace", "deletes")
+        return done
 
     return await call.parts.publisher.change_apart(
         call.who.name, call.now_ms, "import", work, call.who.by, keep=not query.dry_run)
@@ -107,11 +111,12 @@ async def _received(call: Call) -> bytes:
     return bytes(data)
 
 
-def _understood(data: bytes, kind: str, table: str) -> dict[str, Any]:
-    if kind == "application/zip":
-        return from_zip(data)
-    if kind == "text/csv":
-        return {table: from_csv(table, data)}
+def _understood(data: bytes, kind: str, table: str) -> tuple[dict[str, Any], Lines]:
+    """The document, and where its rows stand in a file."""
+    if kind in ("application/zip", "text/csv"):
+        sheets = from_zip(data) if kind == "application/zip" else {table: from_csv(table, data)}
+        return ({name: sheet.rows for name, sheet in sheets.items()},
+                {name: sheet.lines for name, sheet in sheets.items()})
     if kind != "application/json" and not kind.endswith("+json"):
         raise Problem(415, "unsupported_media", "application/json, application/zip or text/csv")
     if data.count(b"{") > MAX_OBJECTS:
@@ -122,4 +127,4 @@ def _understood(data: bytes, kind: str, table: str) -> dict[str, Any]:
         raise Problem(400, "malformed", "the body is not JSON") from error
     if not isinstance(found, dict):
         raise invalid("", "the body is an object")
-    return found
+    return found, {}

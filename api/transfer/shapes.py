@@ -31,21 +31,26 @@ class ExportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ImportQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """mode merge: rows that are not named stay; replace: they are deleted; dry_run: only say what
-    would be; table: of a single CSV."""
+    """mode merge: rows that are not named stay; replace: they are deleted, when deletes says how
+    many those are; dry_run: only say what would be; table: of a single CSV; copy: of another
+    company here, whose numbers and accounts are left out, and whose telephones get user names of
+    their own."""
 
     mode: Literal["merge", "replace"] = "merge"
     dry_run: bool = False
     table: Annotated[str, Meta(max_length=40)] = ""
+    deletes: Annotated[int, Meta(ge=0)] | None = None
+    copy: bool = False
 
 
 class Made(Struct, frozen=True, kw_only=True):
-    """A secret that was made, shown only now."""
+    """A secret that was made, shown only now; username: a telephone's."""
 
     table: str
     id: int
     name: str
     secret: str
+    username: str = ""
 
 
 class Imported(Struct, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ import lzma
 import re
 import zipfile
 import zlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from api.http.errors import Problem, invalid
+from api.http.errors import Problem, all_invalid, invalid
+from api.http.faults import MAX_FAULTS, Fault
+from api.transfer import sheets
 from api.transfer.document import PARTS
 from store.model import TABLES
 
@@ -54,7 +56,7 @@ def zipped(document: dict[str, Any]) -> bytes:
     """One CSV a table, and the company."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in PARTS:
+        for name in PARTS.keys() & document.keys():
             archive.writestr(f"{name}.csv", to_csv(document[name], fields_of(name)))
         archive.writestr("company.csv", to_csv([document["company"]], list(document["company"])))
     return out.getvalue()
@@ -65,33 +67,48 @@ def fields_of(name: str) -> list[str]:
     return [field for field in TABLES[PARTS[name]].__struct_fields__ if field != "tenant"]
 
 
-def from_csv(name: str, data: bytes) -> list[dict[str, Any]]:
-    """The rows of one table; Problem."""
+class Sheet(NamedTuple):
+    """The rows of a table, and the line of the file at which each ends."""
+
+    rows: list[dict[str, Any]]
+    lines: list[int]
+
+
+def from_csv(name: str, data: bytes) -> Sheet:
+    """The rows of one table; Problem with all that is wrong."""
     if name not in PARTS:
         raise invalid("table", f"one of {', '.join(PARTS)}")
+    found = Sheet([], [])
+    faults: list[Fault] = []
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Problem(400, "malformed", f"{name}: not UTF-8") from error
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows: list[dict[str, Any]] = []
-    try:
-        names = [one.strip() for one in next(lines, [])]
+        lines = sheets.lines_of(sheets.text_of(data))
+        names = [one.strip(sheets.BLANK) for one in next(lines, (0, []))[1]]
         for one in names:
             if one not in TABLES[PARTS[name]].__struct_fields__ or names.count(one) > 1:
-                raise invalid(f"{name}.{one[:40]}", "no such column, or it is there twice")
-        for line in lines:
-            if len(rows) >= MAX_ROWS or lines.line_num > MAX_LINES:
+                faults.append(Fault(field=f"{name}.{one[:40]}", line=1, column=one[:40],
+                                    detail="no such column, or it is there twice"))
+        if faults:
+            raise all_invalid(faults[:MAX_FAULTS])
+        for line, cells in lines:
+            if len(found.rows) >= MAX_ROWS or line > MAX_LINES:
                 raise Problem(413, "too_large", f"{name}: at most {MAX_ROWS} rows at once")
-            if not line:
+            if sheets.empty(cells):
                 continue
-            if len(line) != len(names):
-                raise invalid(f"{name}[{len(rows)}]", f"{len(line)} cells under {len(names)} names")
-            rows.append({key: _value(name, key, cell) for key, cell in zip(names, line, strict=True)
-                         if cell != "" or _is_text(name, key)})
+            if len(cells) != len(names):
+                faults.append(Fault(field=f"{name}[{len(found.rows)}]", line=line,
+                                    detail=f"{len(cells)} cells under {len(names)} names"))
+                cells = (cells + [""] * len(names))[:len(names)]
+            found.lines.append(line)
+            found.rows.append({key: _value(name, key, cell) for key, cell
+                               in zip(names, cells, strict=True)
+                               if cell.strip(sheets.BLANK) != "" or _is_text(name, key)})
+    except UnicodeDecodeError as error:
+        raise Problem(400, "malformed", f"{name}: neither UTF-8 nor Windows-1252") from error
     except csv.Error as error:
-        raise Problem(400, "malformed", f"{name}[{len(rows)}]: {error}") from error
-    return rows
+        raise Problem(400, "malformed", f"{name}[{len(found.rows)}]: {error}") from error
+    if faults:
+        raise all_invalid(faults[:MAX_FAULTS])
+    return found
 
 
 @functools.cache
@@ -116,9 +133,19 @@ def _may_be_text(name: str, key: str) -> bool:
                for one in schema.get("anyOf", [schema]))
 
 
+@functools.cache
+def _is_truth(name: str, key: str) -> bool:
+    return bool(msgspec.json.schema(_kinds(name)[key]).get("type") == "boolean")
+
+
 def _value(name: str, key: str, cell: str) -> Any:
+    if not _is_text(name, key):
+        cell = cell.strip(sheets.BLANK)
     if cell.startswith("'"):
         cell = cell[1:]
+    if _is_truth(name, key):
+        said = sheets.truth(cell)
+        return cell if said is None else said
     if _may_be_text(name, key):
         return cell
     try:
@@ -127,9 +154,9 @@ def _value(name: str, key: str, cell: str) -> Any:
         return cell
 
 
-def from_zip(data: bytes) -> dict[str, Any]:
-    """The document of a zip of CSVs; Problem."""
-    document: dict[str, Any] = {}
+def from_zip(data: bytes) -> dict[str, Sheet]:
+    """{part: its rows} of a zip of CSVs; Problem."""
+    document: dict[str, Sheet] = {}
     left = MAX_BYTES
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
