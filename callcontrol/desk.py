@@ -28,7 +28,7 @@ from callcontrol.sofia.ua import Dialog, Incoming, Leg, Party, UserAgent
 from routing_core import Live, handover
 from routing_core.caller_names import quoted, shown_name
 from routing_core.codes import LineState, Reason, SlotState, Source
-from routing_core.decision import caller_of_trail, new_trail
+from routing_core.decision import caller_of_trail, is_private, new_trail
 from routing_core.handover import Handover, Order
 from routing_core.mapping import number_class
 from routing_core.masked import masked
@@ -118,9 +118,12 @@ class Desk:
         call = Call(self, word.uid if word.uid not in self.calls else self.new_uid(),
                     word.tenant, self.language(word.tenant, word.language), word)
         call.began = self.clock()
-        side = Side(leg, call.label(), user=word.caller_user, number=self.number_of(word),
+        private = bool(word.trail) and is_private(call.trail) and not word.calling
+        side = Side(leg, call.label(), user=word.caller_user,
+                    number="" if private else self.number_of(word),
                     device=word.source if word.source_kind == Source.DEVICE else 0,
-                    name=self.name_of(word) or incoming.caller_name[:80], offer=incoming.sdp)
+                    name="" if private else self.name_of(word), offer=incoming.sdp,
+                    private=private)
         side.functions = self.has_functions(side.user)
         call.take(side)
         self.begin(call, side, word)
@@ -227,7 +230,8 @@ class Desk:
                           trail=handover.trail_text(self._trail(call, side, by)),
                           process=self.index, main=side is None, once=secrets.randbits(63))
         number = side.number if side and side.number else "anonymous"
-        name = quoted(self.user_name(side.user)) if side and side.user else ""
+        name = quoted(self.user_name(side.user)) if side and side.user and not side.private \
+            else ""
         return self.agent.call(
             f"sip:vaxel@{self.edge}", caller=f"{name} <sip:{number}@{self.edge}>",
             called=f"<sip:vaxel@{self.edge}>", sdp=sdp,
@@ -247,7 +251,8 @@ class Desk:
             forwarders = (*forwarders, direct) if direct else forwarders
         return new_trail(call.tenant, caller=outside, hidden=not (side.user or outside),
                          caller_user=side.user, payer=by.user if by else 0, called=called,
-                         device=(by or side).device, forwarders=forwarders)
+                         device=(by or side).device, forwarders=forwarders,
+                         private=side.private)
 
     def tell(self, call: Call, kind: str, **data: Any) -> None:
         """An event, into the stream."""
@@ -517,11 +522,12 @@ class Desk:
 
     def call_back(self, call: Call, side: Side, user: int) -> None:
         """Call both when the user, and the caller if a colleague, are free."""
-        key = call.tenant, user, side.number
+        number = side.number or self.user(side.user).extension or ""
+        key = call.tenant, user, number
         mine = [one for one in self._callbacks if one[0] == call.tenant]
         if key in self._callbacks or len(mine) >= MAX_CALLBACKS:
             return
-        task = asyncio.ensure_future(self._call_back(call.tenant, side.user, side.number, user))
+        task = asyncio.ensure_future(self._call_back(call.tenant, side.user, number, user))
         self._callbacks[key] = task
         task.add_done_callback(lambda _: self._callbacks.pop(key, None))
 

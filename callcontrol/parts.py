@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class Side:
-    """One party of a call. user: of the exchange, 0 = from outside; number: as others see it."""
+    """One party of a call. user: of the exchange, 0 = from outside; number: as others see it;
+    private: it does not want to be seen."""
 
     def __init__(self, leg: Party, label: str, *, user: int = 0, device: int = 0,
                  number: str = "", name: str = "", offer: str | None = None,
-                 functions: bool = False) -> None:
+                 functions: bool = False, private: bool = False) -> None:
         self.leg = leg
         self.label = label
         self.user = user
@@ -27,6 +28,7 @@ class Side:
         self.name = name
         self.offer = offer  # its session description, None when it made none
         self.functions = functions
+        self.private = private
         self.admitted = False
         self.holding = False
         self.keys = ""

@@ -41,6 +41,7 @@ class Context(msgspec.Struct, omit_defaults=True):
     name: str = ""  # of the caller, for telephones
     display: int = 0
     hidden: bool = False
+    anew: bool = False  # telephones see what the rules say of the caller, and not what it says
     diverters: list[str] = []
     location: str = ""
     media: bool = False

@@ -21,7 +21,7 @@ from kemi.calls import Calls
 from kemi.connections import CARRIER, Connections, keep_connection
 from kemi.control import Control
 from kemi.gate import Gate
-from kemi.identity import user_of
+from kemi.identity import IDENTITY_HEADERS
 from kemi.inside import Inside
 from kemi.media import Media
 from kemi.names import OWN_HEADERS, Counter
@@ -366,16 +366,15 @@ class Edge:
                                 order.wanted, False, order)
             return True
         if trunk:
-            self.relay.new_call(Source.TRUNK, trunk, called, self.sources.calling(self.raw), None,
-                                False)
+            number, anew = self.sources.calling(self.raw)
+            self.relay.new_call(Source.TRUNK, trunk, called, number, None, False, anew=anew)
             return True
         caller: Caller | None = self.sources.device("INVITE")
         if caller is None:
             self.sources.challenge(407)
             return True
-        wanted = user_of(wire.header("P-Preferred-Identity")) or None
-        for name in ("P-Asserted-Identity", "P-Preferred-Identity", "Diversion", "History-Info",
-                     "Remote-Party-ID", "Proxy-Authorization"):
+        wanted = self.sources.wanted(self.raw)
+        for name in (*IDENTITY_HEADERS, "Proxy-Authorization"):
             KSR.hdr.remove(name)
         keep_connection(self.live, self.kernel.tenant_of(caller.user))
         self.relay.new_call(Source.DEVICE, caller.device, called, "", wanted, natted())

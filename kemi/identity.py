@@ -1,19 +1,30 @@
 """Who is calling, in the headers that a carrier or a phone wants (catalogue N3).
 
-Pure: texts in, texts out. RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), RFC 5806
-(Diversion), RFC 7044 (History-Info), RFC 6442 (Geolocation).
+Pure: texts in, texts out. RFC 3325 (P-Asserted-Identity), RFC 3323 (Privacy), Remote-Party-ID
+(draft-ietf-sip-privacy-04), RFC 5806 (Diversion), RFC 7044 (History-Info), RFC 6442 (Geolocation).
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from kemi.uris import addresses
-from routing_core.caller_names import quoted, shown_name
+from kemi.uris import addresses, read_uri
+from routing_core.caller_names import ANONYMOUS, quoted, shown_name
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
 #: Characters of a header that are read, and of a user part that are taken.
 MAX_NAME, MAX_USER = 512, 32
 ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
+ANONYMOUS_HOST = "anonymous.invalid"
+NOBODY_NAME = "Anonymous"
+#: Of a Privacy header: what asks that nobody see who calls (RFC 3323 section 4.2, RFC 3325 9.3).
+PRIVATE = frozenset(("id", "user", "header"))
+#: Users in place of one who is not to be seen.
+NOBODY = frozenset((ANONYMOUS, "restricted", "private"))
+#: Headers by which somebody may be known; what is to be hidden goes without them.
+IDENTITY_HEADERS = ("P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion",
+                    "History-Info", "P-Preferred-Identity")
+TELLING_HEADERS = ("Reply-To", "Organization", "Subject", "Call-Info", "User-Agent", "In-Reply-To",
+                   "Referred-By", "Identity", "Geolocation")
 
 
 class Identity(NamedTuple):
@@ -76,17 +87,56 @@ def for_trunk(trunk: Mapping[str, object], *, domain: str, shown: str, caller: s
     if location:
         headers += [f"Geolocation: <{location}>", "Geolocation-Routing: yes"]
     if hidden or not number:
-        return Identity(ANONYMOUS_URI, "Anonymous", headers)
+        return Identity(ANONYMOUS_URI, NOBODY_NAME, headers)
     return Identity(uri(number), "", headers)
 
 
 def for_phone(number: str, hidden: bool, domain: str, name: str) -> Identity:
     """What a phone here gets. number: E.164, or a colleague's extension; name: "" = unknown."""
     if hidden or not number:
-        return Identity(ANONYMOUS_URI, "Anonymous", ["Privacy: id"])
+        return Identity(ANONYMOUS_URI, NOBODY_NAME, ["Privacy: id"])
     uri = f"sip:{number}@{domain}"
     display = f"{quoted(name)} " if name else ""
     return Identity(uri, name, [f"P-Asserted-Identity: {display}<{uri}>"])
+
+
+def withheld(privacy: list[str], uri: str, parties: list[str]) -> bool:
+    """Whether a caller does not want to be seen. privacy: the values of its Privacy headers; uri:
+    of From; parties: its Remote-Party-ID headers. Any word of one who asks for privacy counts, but
+    none against an explicit "none"."""
+    asked = {word.strip().lower() for value in privacy for word in
+             value[:MAX_NAME].replace(",", ";").split(";")}
+    if asked & PRIVATE or any(remote_privacy(party) & {"full", "uri"} for party in parties):
+        return True
+    if "none" in asked:
+        return False
+    user, _, host = uri[:MAX_NAME].partition(":")[2].lower().rpartition("@")
+    return user.partition(";")[0] in NOBODY \
+        or host.partition(";")[0].partition(":")[0] == ANONYMOUS_HOST
+
+
+def remote_privacy(party: str) -> set[str]:
+    """What a Remote-Party-ID asks to be kept private, of the calling party: full, uri, name."""
+    found: set[str] = set()
+    text = party[:MAX_NAME].lower().replace('"', "")
+    for behind in text.split(">")[1:] or [text]:
+        parameters = {name.strip(): value.strip() for name, _, value in (
+            one.partition("=") for one in behind.partition("<")[0].split(";"))}
+        if parameters.get("party", "calling").startswith("calling"):
+            found |= {word.strip().partition("-")[0]
+                      for word in parameters.get("privacy", "").split(",")}
+    return found
+
+
+def nobodys_contact(contact: str) -> str:
+    """A Contact without the user who it names (RFC 3323 section 4.1.1.3), "" when it has none. The
+    edge sends what comes back to where the caller was seen, and not by what this says."""
+    found = addresses(contact)
+    uri = read_uri(found[0]) if found else None
+    if uri is None or not uri.user:
+        return ""
+    scheme, _, rest = uri.text.partition(":")
+    return f"<{scheme}:{ANONYMOUS}@{rest.partition('@')[2]}>"
 
 
 def name_of(display: str) -> str:

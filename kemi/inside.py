@@ -14,6 +14,7 @@ import msgspec
 from kemi import wire
 from kemi.calls import CALLED, CALLER, WATCH_SLOT, Calls, Known, Mark, Party, read_mark
 from kemi.control import Control
+from kemi.identity import IDENTITY_HEADERS, NOBODY_NAME
 from kemi.media import Media, has_sdp, tell_address
 from kemi.names import (
     AVP_INSIDE,
@@ -25,9 +26,10 @@ from kemi.names import (
     Ended,
 )
 from kemi.parties import Parties, address_of, headers, host_of
-from kemi.source import Sources
+from kemi.source import Sources, hide
 from kemi.uris import parameter
 from routing_core import Kernel
+from routing_core.caller_names import quoted
 from routing_core.codes import Source
 
 #: Who refuses a BYE with these has no call any more.
@@ -110,6 +112,8 @@ class Inside:
         if rest != other.routes:
             self.refuse(method, 400, "Bad Route Set")
             return
+        if side == CALLER and known.setup.get("hidden"):  # the address comes by the route's mark
+            KSR.uac.uac_replace_from(quoted(NOBODY_NAME), "")
         # It decodes parameters of the header: of nobody's but our own.
         if KSR.rr.loose_route() < 0:
             self.nobodys(method)
@@ -178,9 +182,14 @@ class Inside:
         if method == "REFER" and sender.kind == Source.TRUNK:
             KSR.sl.sl_send_reply(603, "Decline")  # a carrier does not make our phones call
             return
+        if method in ("INVITE", "UPDATE") and sender.kind != Source.CALL_CONTROL:
+            for name in IDENTITY_HEADERS:  # who it is was said when the call began
+                KSR.hdr.remove(name)
         if method in ("INVITE", "UPDATE") and not self.refreshing(mark, side, sender, other, known):
             KSR.sl.sl_send_reply(400, "Bad Contact")
             return
+        if side == CALLER and known.setup.get("hidden"):
+            hide()
         if method == "BYE" and counts:
             if not self.calls.end(mark.slot, mark.nonce, 200,
                                   Ended.CALLER if side == CALLER else Ended.CALLED, now):

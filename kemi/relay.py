@@ -23,6 +23,8 @@ from kemi.calls import (
 )
 from kemi.control import Control
 from kemi.identity import (
+    ANONYMOUS_URI,
+    IDENTITY_HEADERS,
     Identity,
     for_phone,
     for_trunk,
@@ -48,6 +50,7 @@ from kemi.names import (
 )
 from kemi.parties import Parties, headers
 from kemi.registrar import name_in
+from kemi.source import hide
 from kemi.uris import read_uri
 from routing_core import Decision, Kernel, handover
 from routing_core.caller_names import quoted
@@ -102,8 +105,10 @@ class Relay:
     # -- a new call ---------------------------------------------------------------------------
 
     def new_call(self, source_kind: int, source: int, called: str, calling: str,
-                 wanted: str | None, nat: bool, order: Order | None = None) -> None:
-        """Decide and carry it out. order: what call control says of a call that it makes."""
+                 wanted: str | None, nat: bool, order: Order | None = None,
+                 anew: bool = False) -> None:
+        """Decide and carry it out. order: what call control says of a call that it makes; anew:
+        what a carrier says of the caller is not for telephones to see."""
         if KSR.tm.t_newtran() <= 0:
             return  # it came twice, and another worker has it
         now = time.time()
@@ -121,6 +126,7 @@ class Relay:
             context.uid = order.conversation
         context.owned = owned
         context.inside = owned or source_kind == Source.DEVICE
+        context.anew = anew
         context.emergency = decision.kind == Kind.EMERGENCY
         # The line of whoever calls is named by the call's first slot, not by call control's.
         context.slot = self.calls.begin(context.nonce, now, decision.tenant,
@@ -208,8 +214,9 @@ class Relay:
             "caller": calling if source_kind == Source.TRUNK else "",
             "called": decision.called_number or called[:64], "revision": decision.revision,
             "shown": decision.shown_number, "emergency": context.emergency,
-            "call_id": call_id, "from": f"<{wire.value('$fu')}>;tag={from_tag}",
-            "cseq": int(KSR.pv.get("$cs")), "party": party,
+            "hidden": decision.hidden, "call_id": call_id,
+            "from": f"<{wire.value('$fu')}>;tag={from_tag}", "cseq": int(KSR.pv.get("$cs")),
+            "party": party,
         }
         if order is not None:
             setup |= {"conversation": "" if order.main else order.conversation,
@@ -284,11 +291,12 @@ class Relay:
     @staticmethod
     def word(context: Context, decision: Decision, facts: Facts, now: float) -> Handover:
         """A decision, as call control is told of it."""
+        name = decision.caller_name or ("" if context.anew else name_of(wire.value("$fn")))
         return Handover(
             int(now), context.uid, decision.tenant, decision.reason, decision.service_id,
             facts.source_kind, facts.source, facts.called, facts.calling, facts.wanted,
             handover.trail_text(decision.trail), decision.record, decision.language,
-            decision.caller_user, decision.caller_number, name=decision.caller_name)
+            decision.caller_user, decision.caller_number, name=name)
 
     def next_control(self, context: Context, now: float) -> bool:
         """Send the call to the next process of call control; False when there is none left."""
@@ -319,7 +327,8 @@ class Relay:
             return False
         context.to_trunk = targets[0][0] == Endpoint.TO_TRUNK
         context.name = decision.caller_name
-        if context.to_trunk or context.inside or context.name:  # who calls is written anew
+        context.anew = context.anew or context.inside or bool(context.name)
+        if context.to_trunk or context.anew:
             context.shown = decision.shown_number
             context.caller = decision.caller_number
             context.display = decision.display
@@ -345,7 +354,7 @@ class Relay:
             context.shown = decision.shown_number.lstrip("+")
             context.name = name_of(wire.value("$fn"))
         self.calls.ring(context, sorted(set(users)), now)
-        if context.inside or context.name:
+        if context.anew:
             KSR.tm.t_on_branch("ksr_branch")
         return self.send(context)
 
@@ -460,9 +469,10 @@ class Relay:
             identity = for_phone(context.shown, context.hidden, self.domain, context.name)
         KSR.uac.uac_replace_from(quoted(identity.from_name) if identity.from_name else "",
                                  identity.from_uri)
-        for name in ("P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion",
-                     "History-Info", "P-Preferred-Identity"):
+        for name in IDENTITY_HEADERS:
             KSR.hdr.remove(name)
+        if identity.from_uri == ANONYMOUS_URI and not context.emergency:
+            hide()
         for header in identity.headers:
             KSR.hdr.append(header + "\r\n")
 

@@ -8,10 +8,17 @@ from typing import Any, NamedTuple
 import KSR
 
 from kemi import digest, wire
-from kemi.identity import user_of
+from kemi.identity import (
+    TELLING_HEADERS,
+    nobodys_contact,
+    remote_privacy,
+    user_of,
+    withheld,
+)
 from kemi.names import Counter
 from routing_core import Kernel
 from routing_core.build import secret_text
+from routing_core.caller_names import ANONYMOUS
 
 #: By the device's digest setting: both, md5, sha256 (rows.DIGESTS).
 ALLOWED = (tuple(digest.ALGORITHMS), ("MD5",), ("SHA-512-256", "SHA-256"))
@@ -47,20 +54,41 @@ class Sources:
                 return int(self.kernel.trunk_by_source(f"tls:{name}"))
         return int(self.kernel.trunk_by_source(f"ip:{KSR.pv.get('$si')}"))
 
-    def calling(self, raw: str) -> str:
-        """The number of an outside caller as the carrier asserts it; "" when withheld.
+    def calling(self, raw: str) -> tuple[str, bool]:
+        """The number of an outside caller as the carrier asserts it, "" when withheld; and whether
+        telephones are to see that and nothing else of what the carrier says.
 
         raw: the message in lower case, which says whether a header is worth asking for.
         """
-        if "\nprivacy:" in raw and "id" in wire.header("Privacy").lower():
-            return ""
+        uri = wire.value("$fu")
+        if self.withheld(raw, uri):
+            return "", True
         asserted = ""
-        if "\np-asserted-identity:" in raw:
+        nameless = False
+        if "\np-asserted-identity" in raw:
             asserted = wire.header("P-Asserted-Identity")
-        elif "\nremote-party-id:" in raw:
-            asserted = wire.header("Remote-Party-ID")
-        number = user_of(asserted) if asserted else wire.value("$fU")
-        return "" if number == "anonymous" else number[:32]
+        if "\nremote-party-id" in raw:
+            party = wire.header("Remote-Party-ID")
+            nameless = "name" in remote_privacy(party)
+            asserted = asserted or party
+        number = user_of(asserted or f"<{uri}>")
+        # Parameters of the number (";cpc=" and the like, RFC 3966) are no part of what is shown.
+        return number, nameless or ";" in uri.rpartition("@")[0]
+
+    @staticmethod
+    def withheld(raw: str, uri: str) -> bool:
+        """Whether who sends the request at hand does not want to be seen. uri: of From."""
+        privacy = wire.headers("Privacy") if "\nprivacy" in raw else []
+        parties = wire.headers("Remote-Party-ID") if "\nremote-party-id" in raw else []
+        return withheld(privacy, uri, parties)
+
+    def wanted(self, raw: str) -> str | None:
+        """The number that a device asks to be shown, ANONYMOUS when none; None: it does not ask."""
+        if self.withheld(raw, wire.value("$fu")):
+            return ANONYMOUS
+        preferred = wire.header("P-Preferred-Identity") \
+            if "\np-preferred-identity" in raw else ""
+        return user_of(preferred) or None
 
     def device(self, method: str) -> Caller | None:
         """The device whose digest credentials the request carries, None when they are wrong; then
@@ -128,3 +156,14 @@ class Sources:
         if not agent:
             return digest.OFFERED[::-1]
         return ("MD5",) if agent.startswith(self.md5_agents) else digest.OFFERED
+
+
+def hide() -> None:
+    """What would say who sends the request at hand, besides what is written anew (RFC 3323
+    section 5)."""
+    for name in TELLING_HEADERS:
+        KSR.hdr.remove(name)
+    contact = nobodys_contact(wire.header("Contact"))
+    if contact:
+        KSR.hdr.remove("Contact")
+        KSR.hdr.append(f"Contact: {contact}\r\n")

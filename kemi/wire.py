@@ -7,6 +7,9 @@ people to read. The message itself travels on as it came.
 
 import KSR
 
+#: Of one name that are read.
+MAX_HEADERS = 20
+
 
 def decoded(error: UnicodeDecodeError) -> str:
     """The text that could not be handed over."""
@@ -35,6 +38,14 @@ def header_at(name: str, index: int) -> str:
         return KSR.hdr.get_idx(name, index) or ""
     except UnicodeDecodeError as error:
         return decoded(error)
+
+
+def headers(name: str) -> list[str]:
+    """Every header of that name, as far as MAX_HEADERS."""
+    found: list[str] = []
+    while len(found) < MAX_HEADERS and (text := header_at(name, len(found))):
+        found.append(text)
+    return found
 
 
 def received() -> bytes:

@@ -19,11 +19,12 @@ def number_text(uint64_t number):
 
 def new_trail(uint32_t tenant, *, uint64_t caller=0, bint hidden=False, uint32_t caller_user=0,
               uint32_t payer=0, uint32_t device=0, uint64_t called=0, forwarders=(),
-              bint record=False):
+              bint record=False, bint private=False):
     """The trail that call control starts a call of its own with.
 
     caller: an outside caller's E.164; caller_user: a colleague instead; payer: whose barring
-    applies; forwarders: E.164 numbers on whose account the call goes on, the latest last.
+    applies; forwarders: E.164 numbers on whose account the call goes on, the latest last; private:
+    nobody is to see who calls.
     """
     cdef Trail t
     memset(&t, 0, sizeof(t))
@@ -35,6 +36,7 @@ def new_trail(uint32_t tenant, *, uint64_t caller=0, bint hidden=False, uint32_t
     t.device = device
     t.called = called
     t.record = record
+    t.prefix_display = HIDDEN if private else 0
     for number in forwarders[-MAX_DIVERTED:]:
         t.diverted[t.n_diverted] = number
         t.n_diverted += 1
@@ -52,6 +54,15 @@ def caller_of_trail(bytes trail not None):
         tuple([t.diverted[i] for i in range(min(t.n_diverted, MAX_DIVERTED))]), \
         t.visited[t.n_visited - 1] if 0 < t.n_visited <= 8 \
         and not t.visited[t.n_visited - 1] >> 31 else 0
+
+
+def is_private(bytes trail not None):
+    """Whether the caller does not want to be seen."""
+    cdef Trail t
+    if PyBytes_GET_SIZE(trail) != sizeof(Trail):
+        raise ValueError("not a trail")
+    memcpy(&t, PyBytes_AS_STRING(trail), sizeof(t))
+    return t.prefix_display == HIDDEN or (t.hidden and not t.caller_user)
 
 
 cdef class Decision:

@@ -14,6 +14,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from routing_core.caller_names import ANONYMOUS
 from routing_core.codes cimport (
     ALWAYS, AWAY, BARRED, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET, CALLER_BLOCKED, CALL_CONTROL,
     CALL_FUNCTIONS, DIAL_CODE, CLOSED_HOURS, DECLINED, DEVICE, DISABLED, FIRST, FORWARDING_LOOP,
@@ -63,8 +64,9 @@ cdef class Kernel(Outbound):
         source_kind, source: TRUNK and its id (0 unknown), DEVICE and its id, or CALL_CONTROL and
         the tenant, with called an order (see order()); owned: call control has the call; called: as
         dialled; calling: an outside caller's number, "" when withheld; now: Unix seconds; seed: of
-        this call, 64 random bits; wanted: the number the device asks to be shown; cause: a Cause,
-        with called the new target when REDIRECTED; trace: is given one (rule, a, b) per line.
+        this call, 64 random bits; wanted: the number the device asks to be shown, or ANONYMOUS;
+        cause: a Cause, with called the new target when REDIRECTED; trace: is given one (rule, a, b)
+        per line.
         """
         self.replaying = False
         self.owned = owned
@@ -195,7 +197,9 @@ cdef class Kernel(Outbound):
         self.t.payer = device.user
         self.t.device = source
         self.t.record = (user.flags & U_RECORD) != 0
-        if wanted:
+        if wanted and wanted == ANONYMOUS:
+            self.t.prefix_display = HIDDEN
+        elif wanted:
             text = PyUnicode_AsUTF8AndSize(wanted, &size)
             read_dialled(text, size, self.snapshot.plan(tenant.country), &caller)
             self.t.wanted = caller.number if caller.number else NOBODYS

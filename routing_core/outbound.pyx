@@ -112,6 +112,9 @@ cdef class Outbound(World):
             d.shown = self.t.caller
             return True
         user = self.snapshot.user(self.t.caller_user)
+        if d.kind == RELAY and choice == HIDDEN:  # asked for with this very call
+            d.display = HIDDEN
+            return True
         if d.kind == RELAY:                       # devices of the same company
             d.display = EXTENSION
             d.shown = user.extension if user != NULL else 0

@@ -301,8 +301,9 @@ class _Call:
             raise Refused(Reason.UNKNOWN_SOURCE)
         plan = self.world.plans[tenant.country]
         found = read(dialled, plan)
+        code = found.code or (Display.HIDDEN if wanted == "anonymous" else Display.INHERIT)
         self.note(tenant=tenant.id, caller_user=user.id, device=device.id, payer=user.id,
-                  record=user.record, code=found.code,
+                  record=user.record, code=code,
                   wanted=(read(wanted, plan).number or "nobody's") if wanted else "")
         if found.emergency:
             return self.emergency(user, device, found.number)
@@ -499,7 +500,9 @@ class _Call:
 
     def ring(self, devices: list[tuple[int, int, int]], ring_s: int) -> Outcome:
         display, shown = Display.ORIGINAL, self.trail.caller
-        if self.trail.caller_user:
+        if self.trail.caller_user and self.trail.code == Display.HIDDEN:
+            display, shown = Display.HIDDEN, ""
+        elif self.trail.caller_user:
             extension = self.get("user", id=self.trail.caller_user).extension
             display, shown = Display.EXTENSION, f"+{extension}" if extension else ""
         return Outcome(Kind.RELAY, Reason.NONE, 0, self.trail, devices, ring_s, display, shown)

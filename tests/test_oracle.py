@@ -392,7 +392,8 @@ def decisions(kernel: Kernel, world: World, now: int, call: Call,
     kind = Source.DEVICE if call.device else Source.TRUNK
     called = call.code + text_of(world, *call.dialled)
     calling = text_of(world, *call.calling) if call.calling[0] % 5 else ""
-    wanted = text_of(world, *call.wanted) if call.wanted else None
+    wanted = None if not call.wanted else "anonymous" if call.wanted[0] % 4 == 0 \
+        else text_of(world, *call.wanted)
     arguments: tuple[Any, ...] = (kind, source, called, calling, now, call.seed, wanted)
     decision = kernel.decide(*arguments)
     outcome = decide(world, call.device, source, called, calling, now, call.seed, wanted or "")
