@@ -23,6 +23,7 @@ from typing import Any, Final
 import structlog
 
 from callcontrol.parts import (
+    Beyond,
     Command,
     Event,
     Failed,
@@ -94,6 +95,8 @@ class Call:
         self.parker = 0  # the user who has parked it
         self.state = "new"
         self.began = world.now()
+        self.beyond = Beyond()  # whom a first party of ours sees
+        self.shows = 0  # the number that outside parties are to see, 0 = by the rules
         self.place: Place | None = None  # in the company's queues
         self.token: tuple[int, int] | None = None  # of the first place it had there
         self.sound: Sound | None = None
@@ -447,7 +450,8 @@ class Call:
         """Call somebody with nobody behind us yet: the new side, answered. An event for which
         until() is true ends it (487)."""
         try:
-            new = await self.ring(target, side=None)
+            new = await self.ring(target, side=None, number=target.removeprefix("number:")
+                                  if target.startswith("number:") else "")
         except MediaError as error:
             return Failed(503, str(error))
         new.user = user

@@ -23,12 +23,13 @@ from callcontrol.call import Call, Failed, MediaLost, Side, Sound, new_uid
 from callcontrol.conference import Conference
 from callcontrol.events import EventLog
 from callcontrol.house import House
+from callcontrol.parts import Beyond
 from callcontrol.prompts import Prompts
 from callcontrol.sofia.ua import Dialog, Incoming, Leg, Party, UserAgent
 from routing_core import Live, handover
 from routing_core.caller_names import quoted, shown_name
-from routing_core.codes import LineState, Reason, SlotState, Source
-from routing_core.decision import caller_of_trail, is_private, new_trail
+from routing_core.codes import Diverted, LineState, Reason, SlotState, Source
+from routing_core.decision import caller_of_trail, forwarder, is_private, new_trail
 from routing_core.handover import Handover, Order
 from routing_core.mapping import number_class
 from routing_core.masked import masked
@@ -224,14 +225,15 @@ class Desk:
         if repeat and word is not None:
             order = Order(int(self.clock()), call.uid, word.source_kind, word.source, word.called,
                           word.calling, word.wanted, None, self.index,
-                          once=secrets.randbits(63))
+                          once=secrets.randbits(63), forwarders=word.forwarders)
         else:
             order = Order(int(self.clock()), call.uid, Source.CALL_CONTROL, call.tenant, target,
                           trail=handover.trail_text(self._trail(call, side, by)),
-                          process=self.index, main=side is None, once=secrets.randbits(63))
+                          process=self.index, main=side is None, once=secrets.randbits(63),
+                          forwarders=word.forwarders if word else [])
         number = side.number if side and side.number else "anonymous"
-        name = quoted(self.user_name(side.user)) if side and side.user and not side.private \
-            else ""
+        user = call.beyond.user if side is None else 0 if side.private else side.user
+        name = quoted(self.user_name(user)) if user else ""
         return self.agent.call(
             f"sip:vaxel@{self.edge}", caller=f"{name} <sip:{number}@{self.edge}>",
             called=f"<sip:vaxel@{self.edge}>", sdp=sdp,
@@ -244,15 +246,17 @@ class Desk:
         if call.trail:
             _, _, _, called, forwarders, _ = caller_of_trail(call.trail)
         if side is None:
-            return new_trail(call.tenant)
+            user, number = call.beyond
+            return new_trail(call.tenant, caller=number, caller_user=user,
+                             hidden=not (user or number))
         outside = 0 if side.user else e164(side.number)
         if by is not None and by is not side:
-            direct = self.direct_number(by.user)
+            direct = forwarder(self.direct_number(by.user), Diverted.FOR_DEFLECTION)
             forwarders = (*forwarders, direct) if direct else forwarders
         return new_trail(call.tenant, caller=outside, hidden=not (side.user or outside),
                          caller_user=side.user, payer=by.user if by else 0, called=called,
                          device=(by or side).device, forwarders=forwarders,
-                         private=side.private)
+                         private=side.private, wanted=call.shows)
 
     def tell(self, call: Call, kind: str, **data: Any) -> None:
         """An event, into the stream."""
@@ -297,6 +301,16 @@ class Desk:
             return 0
         found = self.store.find("user", limit=1, tenant=tenant, extension=extension)
         return found[0].id if found else 0
+
+    def colleague(self, tenant: int, user: int, extension: str) -> tuple[str, str] | None:
+        """(name, extension) of a company's user, by id or else by extension."""
+        user = user or self.user_of_extension(tenant, extension)
+        try:
+            row = self.user(user) if user else None
+        except NotFound:
+            return None
+        return None if row is None or row.tenant != tenant or not row.extension \
+            else (shown_name(row.name).decode(), row.extension)
 
     def find(self, dialog: Dialog) -> tuple[Call, Side] | None:
         """Who has this dialog."""
@@ -516,9 +530,33 @@ class Desk:
         """Ring `first`, and when it answers, call `second` for it; whose doing: the user's."""
         language = self.tenant(tenant).language
         call = Call(self, self.new_uid(), tenant, language)
+        call.beyond = self.beyond(tenant, second)
         assert self.made
         self.keep(call, self.made(call, first, second, user))
         return call
+
+    def beyond(self, tenant: int, order: str) -> Beyond:
+        """Whom that order of a company calls, as far as somebody can be named."""
+        kind, _, value = order.partition(":")
+        user = self.user_of_extension(tenant, value) if kind == "dial" else \
+            int(value) if kind in ("user", "phones") and value.isdecimal() else 0
+        try:
+            if user and self.user(user).tenant == tenant:
+                return Beyond(user=user)
+        except NotFound:
+            return Beyond()
+        return Beyond(number=e164(self.e164(tenant, value)) if kind in ("dial", "number") else 0)
+
+    def queue_number(self, tenant: int, queue: int) -> int:
+        """What a queue is called by, E.164: a number that leads to it or to a way into it, else
+        the company's; 0 when there is none."""
+        ways: list[Any] = self.store.find("service", tenant=tenant, kind="queue_entry")
+        for service in (queue, *(one.id for one in ways if one.settings.queue == queue)):
+            found: list[Any] = self.store.find("number", tenant=tenant, target_service=service,
+                                               limit=1)
+            if found:
+                return e164(found[0].e164)
+        return e164(self.tenant(tenant).main_number or "")
 
     def call_back(self, call: Call, side: Side, user: int) -> None:
         """Call both when the user, and the caller if a colleague, are free."""

@@ -45,6 +45,14 @@ class Side:
         return f"Side({self.label}, user {self.user}, {self.leg.state.name})"
 
 
+class Beyond(NamedTuple):
+    """Whom somebody who is called first is called for: a user of the company, or an outside
+    number (E.164, 0 = nobody who can be named)."""
+
+    user: int = 0
+    number: int = 0
+
+
 class LegSaid(NamedTuple):
     """Something that a side's telephone said; not Ended, which is SideLeft."""
 

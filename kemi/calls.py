@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from kemi.identity import Forwarder
 from kemi.names import LEASE_S, ROUTE_PARAM, SETUP_LEASE_S, UNACKNOWLEDGED_S, Ended
 from routing_core import Live
 
@@ -42,7 +43,8 @@ class Context(msgspec.Struct, omit_defaults=True):
     display: int = 0
     hidden: bool = False
     anew: bool = False  # telephones see what the rules say of the caller, and not what it says
-    diverters: list[str] = []
+    diverters: list[Forwarder] = []
+    earlier: list[Forwarder] = []  # before the call came to us, the latest first
     location: str = ""
     media: bool = False
     record: bool = False

@@ -27,6 +27,7 @@ from kemi.media import Media
 from kemi.names import OWN_HEADERS, Counter
 from kemi.ours import Addresses
 from kemi.parties import Parties, natted
+from kemi.pickup import code_of
 from kemi.registrar import Registrar
 from kemi.relay import Relay
 from kemi.source import Caller, Sources
@@ -356,7 +357,8 @@ class Edge:
         if self.method != "INVITE":
             return False
         KSR.force_rport()
-        called = wire.value("$rU") or tel_number(wire.value("$ru"))
+        # Parameters of the number, as of its portability (RFC 4694), are the carrier's affair.
+        called = wire.value("$rU").partition(";")[0] or tel_number(wire.value("$ru"))
         if "%" in called:  # "#" has to be written so (RFC 3261 section 25.1)
             called = unquote(called)[:64]
         trunk = self.trunk  # the step flood() has looked
@@ -367,12 +369,21 @@ class Edge:
             return True
         if trunk:
             number, anew = self.sources.calling(self.raw)
-            self.relay.new_call(Source.TRUNK, trunk, called, number, None, False, anew=anew)
+            self.relay.new_call(Source.TRUNK, trunk, called, number, None, False, anew=anew,
+                                earlier=self.sources.forwarders(self.raw, trunk))
             return True
         caller: Caller | None = self.sources.device("INVITE")
         if caller is None:
             self.sources.challenge(407)
             return True
+        if "\nreplaces" in self.raw:
+            code = code_of(self.live, self.kernel.tenant_of(caller.user), wire.header("Replaces"))
+            if code == "":
+                KSR.sl.sl_send_reply(481, "Call/Transaction Does Not Exist")
+                return True
+            if code:
+                KSR.hdr.remove("Replaces")
+                called = code
         wanted = self.sources.wanted(self.raw)
         for name in (*IDENTITY_HEADERS, "Proxy-Authorization"):
             KSR.hdr.remove(name)

@@ -25,6 +25,7 @@ from kemi.control import Control
 from kemi.identity import (
     ANONYMOUS_URI,
     IDENTITY_HEADERS,
+    Forwarder,
     Identity,
     for_phone,
     for_trunk,
@@ -106,9 +107,10 @@ class Relay:
 
     def new_call(self, source_kind: int, source: int, called: str, calling: str,
                  wanted: str | None, nat: bool, order: Order | None = None,
-                 anew: bool = False) -> None:
+                 anew: bool = False, earlier: list[Forwarder] | None = None) -> None:
         """Decide and carry it out. order: what call control says of a call that it makes; anew:
-        what a carrier says of the caller is not for telephones to see."""
+        what a carrier says of the caller is not for telephones to see; earlier: who had sent the
+        call on before, by a carrier's word."""
         if KSR.tm.t_newtran() <= 0:
             return  # it came twice, and another worker has it
         now = time.time()
@@ -127,6 +129,7 @@ class Relay:
         context.owned = owned
         context.inside = owned or source_kind == Source.DEVICE
         context.anew = anew
+        context.earlier = [Forwarder(*one) for one in order.forwarders] if order else earlier or []
         context.emergency = decision.kind == Kind.EMERGENCY
         # The line of whoever calls is named by the call's first slot, not by call control's.
         context.slot = self.calls.begin(context.nonce, now, decision.tenant,
@@ -220,7 +223,8 @@ class Relay:
         }
         if order is not None:
             setup |= {"conversation": "" if order.main else order.conversation,
-                      "caller": decision.caller_number, **self.control.evidence(order.process)}
+                      "caller": "" if order.main else decision.caller_number,
+                      **self.control.evidence(order.process)}
         self.live.advance(context.slot, context.nonce, CALLER, setup["cseq"])
         # Half of the room is for what comes later: who has taken the call, where it has moved to.
         text = msgspec.json.encode(setup)
@@ -296,7 +300,8 @@ class Relay:
             int(now), context.uid, decision.tenant, decision.reason, decision.service_id,
             facts.source_kind, facts.source, facts.called, facts.calling, facts.wanted,
             handover.trail_text(decision.trail), decision.record, decision.language,
-            decision.caller_user, decision.caller_number, name=name)
+            decision.caller_user, decision.caller_number, name=name,
+            forwarders=[(*one,) for one in context.earlier])
 
     def next_control(self, context: Context, now: float) -> bool:
         """Send the call to the next process of call control; False when there is none left."""
@@ -334,7 +339,7 @@ class Relay:
             context.display = decision.display
             context.hidden = decision.hidden
         if context.to_trunk:
-            context.diverters = decision.diverters
+            context.diverters = [Forwarder(*one) for one in decision.diverters]
             context.number = decision.number_to_dial
             context.location = decision.location
             context.trunks = [trunk for _, trunk, _ in targets]
@@ -415,8 +420,8 @@ class Relay:
         called = in_format(context.number, FORMATS[trunk["format"]], trunk["country_code"])
         return for_trunk(trunk, domain=self.domain, shown=context.shown, caller=context.caller,
                          hidden=context.hidden and not context.emergency,
-                         diverters=context.diverters, called=context.number,
-                         location=context.location), called
+                         diverters=context.diverters, earlier=context.earlier,
+                         called=context.number, location=context.location), called
 
     def send(self, context: Context) -> bool:
         """Relay; the transaction keeps the context. False when it could be sent to nobody: then

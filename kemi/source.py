@@ -10,7 +10,9 @@ import KSR
 from kemi import digest, wire
 from kemi.identity import (
     TELLING_HEADERS,
+    Forwarder,
     nobodys_contact,
+    read_forwarders,
     remote_privacy,
     user_of,
     withheld,
@@ -19,6 +21,7 @@ from kemi.names import Counter
 from routing_core import Kernel
 from routing_core.build import secret_text
 from routing_core.caller_names import ANONYMOUS
+from routing_core.rows import FORMATS
 
 #: By the device's digest setting: both, md5, sha256 (rows.DIGESTS).
 ALLOWED = (tuple(digest.ALGORITHMS), ("MD5",), ("SHA-512-256", "SHA-256"))
@@ -89,6 +92,15 @@ class Sources:
         preferred = wire.header("P-Preferred-Identity") \
             if "\np-preferred-identity" in raw else ""
         return user_of(preferred) or None
+
+    def forwarders(self, raw: str, trunk: int) -> list[Forwarder]:
+        """Who has sent on the call of the request at hand, as that trunk's carrier says it
+        (Diversion, or else History-Info), the latest first."""
+        diversions = wire.headers("Diversion") if "\ndiversion" in raw else []
+        history = wire.headers("History-Info") if "\nhistory-info" in raw else []
+        facts = self.kernel.trunk(trunk) if diversions or history else None
+        return [] if facts is None else read_forwarders(
+            diversions, history, FORMATS[facts["format"]], facts["country_code"])
 
     def device(self, method: str) -> Caller | None:
         """The device whose digest credentials the request carries, None when they are wrong; then

@@ -41,6 +41,20 @@ cpdef enum When:
     ON_UNREACHABLE = 4
     ON_ACTIVITY = 5
 
+cpdef enum Diverted:
+    # Why a call was sent on (RFC 5806 section 3.1; the words are kemi.diversion's).
+    FOR_UNKNOWN = 0
+    FOR_ALL = 1
+    FOR_BUSY = 2
+    FOR_NO_ANSWER = 3
+    FOR_UNAVAILABLE = 4
+    FOR_DEFLECTION = 5
+    FOR_AWAY = 6
+    FOR_TIME_OF_DAY = 7
+    FOR_DO_NOT_DISTURB = 8
+    FOR_FOLLOW_ME = 9
+    FOR_OUT_OF_SERVICE = 10
+
 cpdef enum Called:
     ANY = 0
     FIXED = 1

@@ -39,6 +39,19 @@ class When(IntEnum):
     ON_UNREACHABLE = 4
     ON_ACTIVITY = 5
 
+class Diverted(IntEnum):
+    FOR_UNKNOWN = 0
+    FOR_ALL = 1
+    FOR_BUSY = 2
+    FOR_NO_ANSWER = 3
+    FOR_UNAVAILABLE = 4
+    FOR_DEFLECTION = 5
+    FOR_AWAY = 6
+    FOR_TIME_OF_DAY = 7
+    FOR_DO_NOT_DISTURB = 8
+    FOR_FOLLOW_ME = 9
+    FOR_OUT_OF_SERVICE = 10
+
 class Called(IntEnum):
     ANY = 0
     FIXED = 1

@@ -2,6 +2,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef enum:
     MAX_DIVERTED = 5         # forwarders named to a carrier
+    WHY_SHIFT = 56           # of a forwarder: below it the number, above it the Diverted
 
 cdef packed struct Trail:
     # What a call has been through; it travels with the call from decision to decision.
@@ -9,7 +10,7 @@ cdef packed struct Trail:
     uint64_t caller          # E.164 of an outside caller, 0 = none shown
     uint64_t called          # the number or short code first called
     uint64_t wanted          # the number that the device asks to be shown
-    uint64_t diverted[5]
+    uint64_t diverted[5]     # forwarders, see WHY_SHIFT
     uint32_t visited[8]      # users; groups with the top bit
     uint32_t tenant
     uint32_t caller_user     # of the same tenant

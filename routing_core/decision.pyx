@@ -19,12 +19,12 @@ def number_text(uint64_t number):
 
 def new_trail(uint32_t tenant, *, uint64_t caller=0, bint hidden=False, uint32_t caller_user=0,
               uint32_t payer=0, uint32_t device=0, uint64_t called=0, forwarders=(),
-              bint record=False, bint private=False):
+              bint record=False, bint private=False, uint64_t wanted=0):
     """The trail that call control starts a call of its own with.
 
     caller: an outside caller's E.164; caller_user: a colleague instead; payer: whose barring
-    applies; forwarders: E.164 numbers on whose account the call goes on, the latest last; private:
-    nobody is to see who calls.
+    applies; forwarders: see forwarder(), on whose account the call goes on, the latest last;
+    private: nobody is to see who calls; wanted: the E.164 number that outside parties are to see.
     """
     cdef Trail t
     memset(&t, 0, sizeof(t))
@@ -36,11 +36,17 @@ def new_trail(uint32_t tenant, *, uint64_t caller=0, bint hidden=False, uint32_t
     t.device = device
     t.called = called
     t.record = record
+    t.wanted = wanted
     t.prefix_display = HIDDEN if private else 0
     for number in forwarders[-MAX_DIVERTED:]:
         t.diverted[t.n_diverted] = number
         t.n_diverted += 1
     return PyBytes_FromStringAndSize(<char *>&t, sizeof(t))
+
+
+def forwarder(uint64_t number, int why):
+    """A forwarder of new_trail(): an E.164 number, 0 = none, and a Diverted."""
+    return number | <uint64_t>why << WHY_SHIFT if number else 0
 
 
 def caller_of_trail(bytes trail not None):
@@ -104,9 +110,10 @@ cdef class Decision:
 
     @property
     def diverters(self):
-        """The forwarders' numbers, the latest first (RFC 5806)."""
-        return [number_text(self.t.diverted[i]) for i in range(self.t.n_diverted - 1, -1, -1)
-                if self.t.diverted[i]]
+        """[(number, Diverted)] of the forwarders, the latest first (RFC 5806)."""
+        return [(number_text(self.t.diverted[i] & ((<uint64_t>1 << WHY_SHIFT) - 1)),
+                 <int>(self.t.diverted[i] >> WHY_SHIFT))
+                for i in range(self.t.n_diverted - 1, -1, -1) if self.t.diverted[i]]
 
     @property
     def forwarded(self):

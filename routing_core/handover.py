@@ -20,6 +20,8 @@ MAX_HEADER: Final = 4000
 #: Hexadecimal digits.
 MAX_SLOT, MAX_NONCE = 6, 16
 _MASK: Final = (1 << 64) - 1
+_RINGING: Final = "ringing-"
+MAX_EXTENSION: Final = 6
 
 #: The note of a slot that holds it until the call is answered.
 NOTE: Final = 1
@@ -31,7 +33,8 @@ ORDER: Final = "X-Vaxel-Order"
 class Handover(msgspec.Struct, array_like=True, frozen=True):
     """A call that call control is to deal with, and why. trail: see trail_text(); source_kind,
     source, called, calling, wanted: as the edge asked the kernel; caller: its number as
-    text; name: what the directory calls it."""
+    text; name: what the directory calls it, or a carrier; forwarders: who had sent the call on
+    before it came here, (number, Diverted, private), the latest first."""
 
     at: int
     uid: str
@@ -50,12 +53,13 @@ class Handover(msgspec.Struct, array_like=True, frozen=True):
     caller: str
     conversation: str = ""
     name: str = ""
+    forwarders: list[tuple[str, int, bool]] = []
 
 
 class Order(msgspec.Struct, array_like=True, frozen=True):
     """A call that call control makes. conversation: the uid of the call that it belongs to, or,
-    with main, that it is; once: 63 random bits, as each is carried out once; the rest as
-    Kernel.decide() takes it."""
+    with main, that it is; once: 63 random bits, as each is carried out once; forwarders: as in
+    Handover; the rest as Kernel.decide() takes it."""
 
     at: int
     conversation: str
@@ -68,6 +72,7 @@ class Order(msgspec.Struct, array_like=True, frozen=True):
     process: int = 0
     main: bool = False
     once: int = 0
+    forwarders: list[tuple[str, int, bool]] = []
 
 
 Word = TypeVar("Word", Handover, Order)
@@ -144,6 +149,18 @@ def trail_text(trail: bytes) -> str:
 def trail_bytes(text: str) -> bytes:
     """And back; ValueError."""
     return base64.b64decode(text)
+
+
+def ringing_tag(extension: str) -> str:
+    """In place of the tag of a telephone that rings and has none that we know (RFC 4235)."""
+    return f"{_RINGING}{extension}"
+
+
+def ringing_at(tag: str) -> str:
+    """Whose telephone that is, "" when it is no such tag."""
+    extension = tag.removeprefix(_RINGING)
+    return extension if tag != extension and extension.isdecimal() and extension.isascii() \
+        and len(extension) <= MAX_EXTENSION else ""
 
 
 def conversation_of(setup: bytes) -> str:

@@ -22,7 +22,8 @@ cdef class Kernel(Outbound):
     cdef bint visit(self, Decision d, uint32_t mark)
     cdef const ForwardRec *forward(self, uint32_t user, const UserRec *row, int when,
                                    uint32_t activity) noexcept
-    cdef uint64_t follow(self, uint32_t user, const UserRec *row, const ForwardRec *forward)
+    cdef uint64_t follow(self, uint32_t user, const UserRec *row, const ForwardRec *forward,
+                         int why)
     cdef uint64_t to_user(self, Decision d, uint32_t user)
     cdef uint64_t failed_user(self, Decision d, uint32_t user, const UserRec *row, int cause)
     cdef uint64_t to_group(self, Decision d, uint32_t group)

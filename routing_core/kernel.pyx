@@ -18,6 +18,7 @@ from routing_core.caller_names import ANONYMOUS
 from routing_core.codes cimport (
     ALWAYS, AWAY, BARRED, BLOCKED, BUSY, BUSY_HERE, BUSY_TARGET, CALLER_BLOCKED, CALL_CONTROL,
     CALL_FUNCTIONS, DIAL_CODE, CLOSED_HOURS, DECLINED, DEVICE, DISABLED, FIRST, FORWARDING_LOOP,
+    FOR_ALL, FOR_AWAY, FOR_BUSY, FOR_DEFLECTION, FOR_NO_ANSWER, FOR_UNAVAILABLE,
     GROUP, GROUP_NO_ANSWER, HANDOVER, HIDDEN, LINE_BUSY, LOGGED_OUT, NOBODY_AVAILABLE, NO_ANSWER,
     NO_DEVICE, NO_TARGET, NUMBER, ON_ACTIVITY, ON_BUSY, ON_NO_ANSWER, ON_UNREACHABLE, ORDINARY,
     OVER_LIMIT, PARALLEL, RANDOM, REDIRECTED, REJECT, RELAY, R_BARRED, R_CALLED, R_CALLER_NAME,
@@ -28,7 +29,7 @@ from routing_core.codes cimport (
     USER_AWAY, USER_BUSY, USER_DISABLED, USER_NO_ANSWER, USER_UNREACHABLE, VIP, WRONG_TENANT,
     BAD_NUMBER,
 )
-from routing_core.decision cimport Decision, MAX_DIVERTED, Trail
+from routing_core.decision cimport Decision, MAX_DIVERTED, Trail, WHY_SHIFT
 from routing_core.hours cimport is_open
 from routing_core.layout cimport (
     ActivityRec, DeviceRec, ForwardRec, GroupRec, MAX_DEVICES, MAX_MEMBERS, MAX_TARGETS,
@@ -504,7 +505,8 @@ cdef class Kernel(Outbound):
                 best = &rows[i]
         return best
 
-    cdef uint64_t follow(self, uint32_t user, const UserRec *row, const ForwardRec *forward):
+    cdef uint64_t follow(self, uint32_t user, const UserRec *row, const ForwardRec *forward,
+                         int why):
         cdef const TenantRec *tenant = self.snapshot.tenant(row.tenant)
         cdef uint64_t number = row.direct if row.direct else tenant.main if tenant != NULL else 0
         cdef int i
@@ -512,7 +514,7 @@ cdef class Kernel(Outbound):
             for i in range(1, MAX_DIVERTED - 1):
                 self.t.diverted[i] = self.t.diverted[i + 1]
             self.t.n_diverted -= 1
-        self.t.diverted[self.t.n_diverted] = number
+        self.t.diverted[self.t.n_diverted] = number | <uint64_t>why << WHY_SHIFT if number else 0
         self.t.n_diverted += 1
         self.t.payer = user
         self.t.user = 0
@@ -560,12 +562,12 @@ cdef class Kernel(Outbound):
         self.t.record = self.t.record or (row.flags & U_RECORD) != 0
         forward = self.forward(user, row, ALWAYS, 0)
         if forward != NULL:
-            return self.follow(user, row, forward)
+            return self.follow(user, row, forward, FOR_ALL)
         now_doing = self.activity_of(user, tenant)
         if now_doing and rule != VIP:
             forward = self.forward(user, row, ON_ACTIVITY, now_doing)
             if forward != NULL:
-                return self.follow(user, row, forward)
+                return self.follow(user, row, forward, FOR_AWAY)
             activity = self.snapshot.activity(now_doing)
             if activity != NULL and activity.tenant == row.tenant and not activity.reachable:
                 # Spoken referral (P2) is call control's; without it, the caller gets 480.
@@ -599,7 +601,9 @@ cdef class Kernel(Outbound):
             ON_NO_ANSWER if cause == NO_ANSWER else ON_UNREACHABLE
         cdef const ForwardRec *forward = self.forward(user, row, when, 0)
         if forward != NULL:
-            return self.follow(user, row, forward)
+            return self.follow(user, row, forward, FOR_DEFLECTION if cause == DECLINED else
+                               FOR_BUSY if cause == BUSY_HERE else
+                               FOR_NO_ANSWER if cause == NO_ANSWER else FOR_UNAVAILABLE)
         self.reject(d, USER_BUSY if when == ON_BUSY else USER_NO_ANSWER if when == ON_NO_ANSWER
                     else USER_UNREACHABLE, 0)
         return 0
@@ -777,7 +781,7 @@ cdef class Kernel(Outbound):
             moved.target = self.snapshot.extension(row.tenant, what.extension)
         if moved.target == 0 and what.number and not what.emergency:
             moved.target = make_target(NUMBER, what.number)
-        return self.follow(user, row, &moved)
+        return self.follow(user, row, &moved, FOR_DEFLECTION)
 
     cdef uint64_t leave_group(self, Decision d, const GroupRec *row):
         cdef uint32_t group = self.t.group

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo
 
 from routing_core.build import holidays_of
-from routing_core.codes import Cause, Display, Endpoint, Kind, Reason
+from routing_core.codes import Cause, Display, Diverted, Endpoint, Kind, Reason
 from store import model
 from store.model import ScheduleRule, Target
 
@@ -83,7 +83,7 @@ class Trail:
     device: int = 0
     wanted: str = ""
     code: Display = Display.INHERIT
-    diverters: tuple[str, ...] = ()
+    diverters: tuple[tuple[str, Diverted], ...] = ()
     visited: tuple[tuple[str, int], ...] = ()
     user: int = 0
     group: int = 0
@@ -447,19 +447,21 @@ class _Call:
         return max(fits, default=None,
                    key=lambda row: (row.activity is not None, row.called != "any"))
 
-    def follow(self, user: int) -> None:
+    def follow(self, user: int, why: Diverted) -> None:
         """The user forwards the call."""
         name = self.own_number(user, "direct") or self.tenant.main_number
-        diverters = (*self.trail.diverters, name) if name else self.trail.diverters
+        diverters = (*self.trail.diverters, (name, why)) if name else self.trail.diverters
         if len(diverters) > MAX_DIVERTERS:
             diverters = (diverters[0], *diverters[-MAX_DIVERTERS + 1:])
         self.note(diverters=diverters, payer=user)
 
-    def forward_or(self, user: int, event: str, reason: Reason) -> Target:
+    def forward_or(self, user: int, event: str, reason: Reason,
+                   why: Diverted | None = None) -> Target:
         forward = self.forward(user, event)
         if forward is None:
             raise Refused(reason)
-        self.follow(user)
+        self.follow(user, why or {"busy": Diverted.FOR_BUSY, "no_answer": Diverted.FOR_NO_ANSWER,
+                                  "unreachable": Diverted.FOR_UNAVAILABLE}[event])
         return forward.target
 
     def ringing_devices(self, user: int, kinds: tuple[str, ...]) -> list[tuple[int, int, int]]:
@@ -480,13 +482,13 @@ class _Call:
         self.note(record=self.trail.record or user.record)
         always = self.forward(id_, "always")
         if always:
-            self.follow(id_)
+            self.follow(id_, Diverted.FOR_ALL)
             return always.target
         activity = self.activity(id_)
         if activity and rule != "vip":
             forward = self.forward(id_, "activity", activity.id)
             if forward:
-                self.follow(id_)
+                self.follow(id_, Diverted.FOR_AWAY)
                 return forward.target
             if not activity.reachable:
                 return self.handover(Reason.USER_AWAY, id_)
@@ -683,11 +685,12 @@ class _Call:
                 target = Target(kind="number", text=found.number)
             if target is None:
                 raise Refused(Reason.NO_TARGET)
-            self.follow(trail.user)
+            self.follow(trail.user, Diverted.FOR_DEFLECTION)
             return target
         event, reason = FAILURES.get(cause, FAILURES[Cause.UNREACHABLE])
         if trail.user:
-            return self.forward_or(trail.user, event, reason)
+            return self.forward_or(trail.user, event, reason, Diverted.FOR_DEFLECTION
+                                   if cause == Cause.DECLINED else None)
         raise Refused(reason, 603 if cause == Cause.DECLINED else None)
 
 

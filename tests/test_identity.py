@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi import identity
+from kemi.identity import Forwarder
+from routing_core.codes import Diverted
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
 SWEDEN, FINLAND = 46, 358
@@ -28,6 +30,8 @@ def sent(over: dict[str, object], **call: Any) -> identity.Identity:
     arguments: dict[str, Any] = {"domain": DOMAIN, "shown": "+46812345678", "caller": "",
                                  "hidden": False, "diverters": [], "called": "+46701740605",
                                  "location": ""}
+    call["diverters"] = [Forwarder(number, Diverted.FOR_ALL)
+                         for number in call.get("diverters", ())]
     return identity.for_trunk(over, **arguments | call)
 
 
@@ -119,8 +123,8 @@ def test_history_tells_the_way_from_the_beginning() -> None:
     (value,) = named(sent(trunk(diversion="history"), diverters=diverters), "History-Info")
     steps = value.split(", ")
     assert [step.partition(">")[0][1:] for step in steps] == [
-        f"sip:+46811111111@{DOMAIN}", f"sip:+46822222222@{DOMAIN}", f"sip:+46833333333@{DOMAIN}",
-        "sip:+46701740605@carrier.example"]
+        f"sip:+46811111111@{DOMAIN}", f"sip:+46822222222@{DOMAIN};cause=302",
+        f"sip:+46833333333@{DOMAIN};cause=302", "sip:+46701740605@carrier.example;cause=302"]
     assert [step.partition("index=")[2].partition(";")[0] for step in steps] == [
         "1", "1.1", "1.1.1", "1.1.1.1"]
     (single,) = named(sent(trunk(diversion="history"), diverters=diverters[:1]), "History-Info")
@@ -139,7 +143,7 @@ def test_emergency_says_where() -> None:
     assert named(found, "Geolocation-Routing") == ["yes"]
     assert named(sent(trunk()), "Geolocation") == []
     both = sent(trunk(diversion="history"), called="112", diverters=["+46811111111"])
-    assert "<sip:112@carrier.example>;index=1.1" in named(both, "History-Info")[0]
+    assert "<sip:112@carrier.example;cause=302>;index=1.1" in named(both, "History-Info")[0]
 
 
 @pytest.mark.parametrize(("header", "user"), [

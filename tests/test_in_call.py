@@ -608,9 +608,18 @@ async def test_click_to_call(people: People, second: str) -> None:
     """My telephone rings first."""
     anna, bo = await people.phone("101"), await people.phone("102")
     called = bo if second == "102" else await people.carrier()
+    people.company.post("contacts", {"name": "Karl", "numbers": [
+        {"kind": "mobile", "e164": "+46709876543"}]})
     await people.originate(f"phones:{people.users['101']}",
                            "dial:102" if second == "102" else "dial:0709876543", "101")
     call = await anna.incoming()
+    assert call.invite  # it says whom it calls
+    shown = call.invite.get("from")
+    if second == "102":
+        assert shown.startswith('"User 102" <sip:102@')
+    else:
+        assert shown.startswith('"Karl" <sip:+46709876543@')
+    assert not call.invite.get("privacy")
     call.ring()
     await people.lines(_101="ringing")
     assert not called.calls

@@ -442,7 +442,8 @@ async def order(centre: Centre, queue: int, line: Call) -> dict[str, Any]:
 
 
 async def reached(agent: Call, carrier: Carrier, number: str) -> Call:
-    """The agent hears who it is and accepts; the customer is called and answers."""
+    """The agent sees and hears who it is and accepts; the customer is called and answers."""
+    assert agent.invite and f"sip:{number}@" in agent.invite.get("from")
     await says(agent, whisper(number), first_s=2)
     agent.press("1")
     customer = await incoming(carrier)
@@ -473,6 +474,8 @@ async def a_callback_keeps_the_place(people: People) -> None:
     await says(call, whisper(CALLERS[1]),
                first_s=6)
     customer = await reached(call, carrier, CALLERS[1])
+    assert customer.invite  # the customer sees whom to call again: not the agent
+    assert f"sip:{people.company.e164(50)}@" in customer.invite.get("from")
     assert centre.state("101")["state"] == "talking"
     await hang_up(customer)
     await call.ended()
@@ -574,6 +577,7 @@ async def the_customer_is_called_first(people: People, key: str) -> None:
     customer = await take(carrier)
     await says(customer, phrase("queue_callback_hello", name=people.company.client.get(
         people.company.base)["name"]), first_s=2)
+    assert customer.invite and f"sip:{people.company.e164(50)}@" in customer.invite.get("from")
     assert not [call for call in anna.calls if call.invite]
     customer.press(key)
     if key == "2":
@@ -582,6 +586,7 @@ async def the_customer_is_called_first(people: People, key: str) -> None:
         await centre.is_in("101", "free")
         return
     call = await take(anna)
+    assert call.invite and f"sip:{CALLERS[0]}@" in call.invite.get("from")
     await both(customer, call)
     await centre.is_in("101", "talking")
     await hang_up(customer)

@@ -4,7 +4,7 @@ from typing import Any
 
 from callcontrol.call import Call, Failed, Side
 from callcontrol.desk import Desk
-from callcontrol.parts import Event, Queued, SideLeft
+from callcontrol.parts import Beyond, Event, Queued, SideLeft
 from callcontrol.queues.floor import Floor, cause_of, order_of_tag
 from callcontrol.talk import Conversation
 from routing_core.codes import Reason
@@ -32,6 +32,9 @@ class Callback:
         self.settings = floor.queues[queue].callback or QueueCallback()
         self.call = Call(desk, desk.new_uid(), floor.tenant, desk.tenant(floor.tenant).language)
         self.call.record = floor.queues[queue].record
+        self.call.shows = desk.queue_number(floor.tenant, queue)
+        self.call.beyond = Beyond(number=self.call.shows) if self.settings.customer_first \
+            else desk.beyond(floor.tenant, self.order)
 
     async def run(self) -> None:
         """Whatever happens, the engine hears of it: an attempt that is over by itself is refused

@@ -263,7 +263,7 @@ class Leg:
         elif kind in (Kind.INVITED, Kind.UPDATED):
             self.on(Offered(_sdp(record)))
         elif kind == Kind.REFERRED:
-            self.on(Referred(record.text[Text.REFER_USER] or "",
+            self.on(Referred((record.text[Text.REFER_USER] or "").partition(";")[0],
                              _replaces(record.text[Text.REFER_HEADERS] or ""), record.cseq))
         elif kind == Kind.INFO_IN:
             key = key_of(record.text[Text.BODY_TYPE] or "", record.text[Text.BODY] or "")
