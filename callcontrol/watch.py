@@ -7,10 +7,10 @@ cannot stay lit. Each NOTIFY says the whole state.
 import asyncio
 import time
 from typing import Any, Final
-from xml.sax.saxutils import quoteattr
 
 import structlog
 
+from callcontrol import dialogs
 from callcontrol.desk import Desk
 from callcontrol.sofia.stack import Record, Text
 from callcontrol.sofia.ua import Subscription
@@ -29,16 +29,17 @@ LEAST_S, MOST_S = 60, 600
 MAX_WATCHERS: Final = 20_000
 DIALOG: Final = "dialog"
 MAILBOX: Final = "message-summary"
-_STATES: Final = {LineState.IDLE: "terminated", LineState.RINGING: "early",
-                  LineState.IN_CALL: "confirmed"}
 
 
 class _Watcher:
     """A subscription and what it was told last."""
 
-    def __init__(self, subscription: Subscription, about: int, entity: str) -> None:
+    def __init__(self, subscription: Subscription, tenant: int, about: int, called: str,
+                 entity: str) -> None:
         self.subscription = subscription
+        self.tenant = tenant
         self.about = about  # a user, or a mailbox
+        self.called = called  # the user's extension
         self.entity = entity
         self.until = 0.0
         self.told: Any = None
@@ -51,6 +52,7 @@ class Watch:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._watchers: dict[int, _Watcher] = {}
+        self._calls: dict[int, list[Any]] | None = None
 
     def subscribed(self, subscription: Subscription, record: Record) -> None:
         """A telephone asks to be told; only with the edge's word on whose it is."""
@@ -74,7 +76,8 @@ class Watch:
         if not about or len(self._watchers) >= MAX_WATCHERS:
             subscription.refuse(404 if event in (DIALOG, MAILBOX) else 489)
             return
-        watcher = _Watcher(subscription, about, f"sip:{word.called}@{desk.edge}")
+        watcher = _Watcher(subscription, word.tenant, about, word.called,
+                           f"sip:{word.called}@{desk.edge}")
         self._watchers[subscription.number] = watcher
         subscription.on_refresh = lambda expires: self._refresh(watcher, event, expires)
         self._refresh(watcher, event, record.expires)
@@ -84,7 +87,7 @@ class Watch:
         granted = min(max(expires, LEAST_S), MOST_S) if expires else 0
         watcher.until = time.monotonic() + granted
         watcher.subscription.accept(event, granted)
-        watcher.told = None
+        watcher.told = self._calls = None
         self._look(watcher)
         if not granted:
             self._drop(watcher)
@@ -94,6 +97,7 @@ class Watch:
         mailboxes_at = 0.0
         while True:
             now = time.monotonic()
+            self._calls = None
             mailboxes = now >= mailboxes_at
             if mailboxes:
                 mailboxes_at = now + LOOK_MAILBOX_S
@@ -110,33 +114,35 @@ class Watch:
     def _look(self, watcher: _Watcher) -> None:
         desk, left_s = self._desk, int(watcher.until - time.monotonic() + 0.999)
         if watcher.subscription.event == DIALOG:
-            state: Any = desk.live.line_state(watcher.about, int(desk.clock()))
-            body = dialog_info(watcher.version, watcher.entity, watcher.about, LineState(state))
-            kind = "application/dialog-info+xml"
+            line = LineState(desk.live.line_state(watcher.about, int(desk.clock())))
+            dialog = None if line == LineState.IDLE else dialogs.dialog_of(
+                self._calls_of(watcher.about), watcher.about, watcher.called, line)
+            state: Any = line, dialog
         else:
             state = desk.store.message_counts(watcher.about)
+        if state == watcher.told:
+            return
+        if watcher.subscription.event == DIALOG:
+            body = dialogs.document(desk, watcher.tenant, watcher.version, watcher.entity,
+                                    watcher.about, *state)
+            kind = "application/dialog-info+xml"
+        else:
             body = message_summary(watcher.entity, *state)
             kind = "application/simple-message-summary"
-        if state != watcher.told:
-            watcher.told = state
-            watcher.version += 1
-            watcher.subscription.notify(body, kind, max(left_s, 0))
+        watcher.told = state
+        watcher.version += 1
+        watcher.subscription.notify(body, kind, max(left_s, 0))
+
+    def _calls_of(self, user: int) -> list[Any]:
+        """Looked up once for all watchers of a round."""
+        if self._calls is None:
+            self._calls = dialogs.by_user(self._desk.live)
+        return self._calls.get(user, [])
 
     def _drop(self, watcher: _Watcher) -> None:
         self._watchers.pop(watcher.subscription.number, None)
         if not watcher.subscription.over:
             watcher.subscription.end()
-
-
-def dialog_info(version: int, entity: str, user: int, state: LineState) -> str:
-    """The whole state of a line (RFC 4235 section 4.1)."""
-    dialog = "" if state == LineState.IDLE else (
-        f'<dialog id="u{user}"' + (' direction="recipient"' if state == LineState.RINGING else "")
-        + f"><state>{_STATES[state]}</state></dialog>")
-    return ('<?xml version="1.0" encoding="UTF-8"?>\r\n'
-            '<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" '
-            f'version="{version}" state="full" entity={quoteattr(entity)}>{dialog}'
-            "</dialog-info>\r\n")
 
 
 def message_summary(account: str, new: int, saved: int) -> str:

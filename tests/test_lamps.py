@@ -3,7 +3,9 @@ SUBSCRIBE (RFC 4235), through everything that becomes of a call."""
 
 import asyncio
 import re
+from xml.etree import ElementTree
 
+from tests.message import tag_of
 from tests.people import People, both, scene, scenes, take, wait_for
 from tests.softphone import Softphone, Watching
 
@@ -221,3 +223,96 @@ async def test_many_watch_one(people: People) -> None:
                    changes(lamp) == ["idle", "confirmed", "idle"] for lamp in lamps)
 
     await wait_for(told, "each change once")
+
+
+# -- which call it is (RFC 4235 section 4.1) -----------------------------------------------------
+
+def dialog(lamp: Watching) -> dict[str, str]:
+    """What the newest document says of the line's dialog; remote, display: of the other party."""
+    root = ElementTree.fromstring(lamp.bodies[-1].encode())
+    name = "{urn:ietf:params:xml:ns:dialog-info}"
+    found = root.find(f"{name}dialog")
+    assert found is not None, lamp.bodies[-1]
+    remote = found.find(f"{name}remote/{name}identity")
+    local = found.find(f"{name}local/{name}identity")
+    assert local is not None
+    said = dict(found.attrib) | {"local": str(local.text)}
+    return said if remote is None else said | {
+        "remote": str(remote.text), "display": remote.get("display", "")}
+
+
+@scenes(functions=[True, False])
+async def test_which_call_it_is(people: People, functions: bool) -> None:
+    anna = await people.phone("101", functions=functions)
+    bo = await people.phone("102", functions=functions)
+    _, (anna_lamp, bo_lamp) = await watch(people, "101", "102")
+    line = await bo.dial("101")
+    call = await anna.incoming()
+    call.ring()
+    await anna_lamp.sees("early")
+    assert call.invite
+    said, domain = dialog(anna_lamp), people.exchange.settings.domain
+    assert said["call-id"] == call.call_id and said["direction"] == "recipient"
+    assert said["remote-tag"] == tag_of(call.invite.get("from"))
+    assert said["remote"].startswith("sip:102@") and said["display"] == "User 102"
+    assert said["local"].startswith("sip:101@") and domain not in said["display"]
+    await bo_lamp.sees("confirmed")
+    said = dialog(bo_lamp)
+    assert said["call-id"] == line.call_id and said["direction"] == "initiator"
+    assert said["local-tag"] == tag_of(line.local)
+    call.answer()
+    await line.answered()
+    await anna_lamp.sees("confirmed")
+    said = dialog(anna_lamp)
+    assert (said["call-id"], said["direction"]) == (call.call_id, "recipient")
+    assert said["local-tag"] == tag_of(call.local)
+    await line.hang_up()
+    await call.ended()
+
+
+@scene
+async def test_of_an_outside_caller(people: People) -> None:
+    """Seen as telephones see it; whom a colleague calls outside is told to nobody."""
+    carrier = await people.carrier()
+    anna = await people.phone("101", functions=False)
+    _, (lamp,) = await watch(people, "101")
+    for headers, remote in (((), f"sip:{carrier.user}@"), (("Privacy: id",), "sip:anonymous@")):
+        line = await carrier.dial(people.company.e164(101), *headers)
+        call = await anna.incoming()
+        call.ring()
+        await lamp.sees("early")
+        assert dialog(lamp)["remote"].startswith(remote)
+        assert not headers or carrier.user not in lamp.bodies[-1]
+        await line.rang()
+        await line.cancel()
+        await call.ended()
+        await lamp.sees("idle")
+    line = await anna.dial("0709998877")
+    call = await carrier.incoming()
+    await lamp.sees("confirmed")
+    assert "9998877" not in lamp.bodies[-1] and "remote" not in dialog(lamp)
+    call.refuse(486)
+    await line.refused()
+
+
+@scene
+async def test_pickup_by_replaces(people: People) -> None:
+    """A telephone asks for the call that it was told of (RFC 3891)."""
+    anna, bo, cia = await people.three()
+    _, (lamp,) = await watch(people, "101")
+    line = await bo.dial("101")
+    call = await anna.incoming()
+    call.ring()
+    await lamp.sees("early")
+    said = dialog(lamp)
+    named = (f"{said['call-id']};to-tag={said['local-tag']};from-tag={said['remote-tag']}")
+    wrong = await cia.dial("101", f"Replaces: x{named}")
+    assert await wrong.refused() == 481
+    third = await cia.dial("101", f"Replaces: {named}", "Require: replaces")
+    await third.answered()
+    await both(third, line)
+    await call.ended()
+    late = await cia.dial("101", f"Replaces: {named}")
+    assert await late.refused() == 481
+    await third.hang_up()
+    await line.ended()
