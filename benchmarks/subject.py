@@ -167,6 +167,10 @@ class Bench:
         return self.agent.call(f"sip:called@{self.called}", caller=self._caller,
                                called=f"<sip:called@{self.called}>", sdp=sdp)
 
+    def identity(self, side: Side) -> tuple[str, ...]:
+        """Nobody changes."""
+        return ()
+
     def tell(self, call: Call, kind: str, **data: Any) -> None:
         """Nobody listens."""
 

@@ -219,6 +219,13 @@ class Call:
         if side.leg.state is State.OVER and not kept:  # it hung up while it was nobody's
             self.post(LegSaid(side, Ended()))
 
+    def introduce(self, one: Side, two: Side) -> None:
+        """The two talk from now on: a telephone of ours that shows somebody else is told so."""
+        for side, other in ((one, two), (two, one)):
+            if side.user and side.sees not in (None, other):
+                side.leg.identify(self.world.identity(other))
+            side.sees = other
+
     def other(self, side: Side) -> Side | None:
         """The other of two."""
         return next((one for one in self.sides.values() if one is not side), None)

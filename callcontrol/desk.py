@@ -27,7 +27,7 @@ from callcontrol.parts import Beyond
 from callcontrol.prompts import Prompts
 from callcontrol.sofia.ua import Dialog, Incoming, Leg, Party, UserAgent
 from routing_core import Live, handover
-from routing_core.caller_names import quoted, shown_name
+from routing_core.caller_names import ANONYMOUS_URI, quoted, shown_name
 from routing_core.codes import Diverted, LineState, Reason, SlotState, Source
 from routing_core.decision import caller_of_trail, forwarder, is_private, new_trail
 from routing_core.handover import Handover, Order
@@ -238,6 +238,15 @@ class Desk:
             f"sip:vaxel@{self.edge}", caller=f"{name} <sip:{number}@{self.edge}>",
             called=f"<sip:vaxel@{self.edge}>", sdp=sdp,
             headers=(f"{handover.ORDER}: {handover.seal(order, self.key)}",))
+
+    def identity(self, side: Side) -> tuple[str, ...]:
+        """Headers that say to a telephone of ours who that side is (RFC 3325, RFC 4916)."""
+        found = self.colleague(self.user(side.user).tenant, side.user, "") if side.user else None
+        name, number = found or (side.name, side.number)
+        if side.private or not number:
+            return (f'P-Asserted-Identity: "Anonymous" <{ANONYMOUS_URI}>', "Privacy: id")
+        shown = f"{quoted(name)} " if name else ""
+        return (f"P-Asserted-Identity: {shown}<sip:{number}@{self.edge}>",)
 
     def _trail(self, call: Call, side: Side | None, by: Side | None) -> bytes:
         """On whose behalf a call is made: the party that will talk, and who makes it do so."""

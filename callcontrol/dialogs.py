@@ -11,6 +11,7 @@ import msgspec
 
 from callcontrol.desk import Desk
 from routing_core import Live, handover
+from routing_core.caller_names import ANONYMOUS_URI
 from routing_core.codes import LineState, SlotState
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 #: Of a name of a dialog: longer ones are somebody's joke, and are left out.
 MAX_NAME: Final = 200
-ANONYMOUS: Final = "sip:anonymous@anonymous.invalid"
 _STATES: Final = {LineState.RINGING: "early", LineState.IN_CALL: "confirmed"}
 _LIVE: Final = (SlotState.SETUP, SlotState.ANSWERING, SlotState.ANSWERED)
 
@@ -110,7 +110,7 @@ def _remote(desk: Desk, tenant: int, dialog: Dialog | None) -> str:
         return ""
     name, number = "", dialog.number
     if dialog.hidden:
-        uri, name = ANONYMOUS, "Anonymous"
+        uri, name = ANONYMOUS_URI, "Anonymous"
     else:
         found = desk.colleague(tenant, dialog.user, number.removeprefix("+"))
         name, number = found or ("", number)

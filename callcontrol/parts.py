@@ -29,6 +29,7 @@ class Side:
         self.offer = offer  # its session description, None when it made none
         self.functions = functions
         self.private = private
+        self.sees: Side | None = None  # with whom its telephone says that it talks
         self.admitted = False
         self.holding = False
         self.keys = ""
@@ -174,6 +175,9 @@ class World(Protocol):
     def dial(self, call: "Call", target: str, *, side: Side | None, by: Side | None,
              sdp: str, repeat: bool) -> Party:
         """A leg to the edge that calls target (an order as the kernel takes it)."""
+
+    def identity(self, side: Side) -> tuple[str, ...]:
+        """Headers that say to a telephone of ours who that side is."""
 
     def tell(self, call: "Call", kind: str, **data: Any) -> None:
         """An event of the call, for whoever watches."""

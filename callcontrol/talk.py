@@ -100,6 +100,8 @@ class Conversation:
         call.state = "talking"
         self._by = self._first = self._second = None
         self._waiting.clear()
+        if len(call.sides) == 2:
+            call.introduce(*call.sides.values())
         while len(call.sides) == 2:
             if call.moved:
                 call.moved = False
@@ -448,6 +450,7 @@ class Conversation:
         if by is None or first is None or second is None:
             return self.alone
         call.state = "consulting"
+        call.introduce(by, second)
         while True:
             event = await call.next(MAX_CALL_S)
             if event is None:

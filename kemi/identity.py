@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from kemi.uris import addresses, parameter, read_uri
-from routing_core.caller_names import ANONYMOUS, quoted, shown_name
+from routing_core.caller_names import ANONYMOUS, ANONYMOUS_URI, quoted, shown_name
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
 #: Characters of a header that are read, and of a user part that are taken.
@@ -17,7 +17,6 @@ MAX_NAME, MAX_USER = 512, 32
 #: Entries of one header that are read; digits of a number (E.164).
 MAX_ENTRIES = 20
 MIN_DIGITS, MAX_DIGITS = 6, 15
-ANONYMOUS_URI = "sip:anonymous@anonymous.invalid"
 ANONYMOUS_HOST = "anonymous.invalid"
 NOBODY_NAME = "Anonymous"
 #: Of a Privacy header: what asks that nobody see who calls (RFC 3323 section 4.2, RFC 3325 9.3).

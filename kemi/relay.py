@@ -23,7 +23,6 @@ from kemi.calls import (
 )
 from kemi.control import Control
 from kemi.identity import (
-    ANONYMOUS_URI,
     IDENTITY_HEADERS,
     Forwarder,
     Identity,
@@ -54,7 +53,7 @@ from kemi.registrar import name_in
 from kemi.source import hide
 from kemi.uris import read_uri
 from routing_core import Decision, Kernel, handover
-from routing_core.caller_names import quoted
+from routing_core.caller_names import ANONYMOUS_URI, quoted
 from routing_core.codes import Cause, Display, Endpoint, Kind, Reason, SlotState, Source
 from routing_core.explain import reason_text
 from routing_core.handover import Handover, Order

@@ -4,6 +4,7 @@ from typing import Final
 
 #: What a device asks for instead of a number when it wants none shown (RFC 3323 section 4.1.1.3).
 ANONYMOUS: Final = "anonymous"
+ANONYMOUS_URI: Final = "sip:anonymous@anonymous.invalid"
 #: Of UTF-8; longer names are cut between two characters.
 MAX_NAME_BYTES: Final = 64
 

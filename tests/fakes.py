@@ -330,6 +330,10 @@ class FakeLeg:
         else:
             reply.set_exception(OfferRefused(408))
 
+    def identify(self, headers: tuple[str, ...]) -> None:
+        """UPDATE."""
+        assert headers
+
     def notify_transfer(self, cseq: int, code: int, phrase: str, last: bool) -> None:
         """NOTIFY."""
         if self.state is not State.UP:

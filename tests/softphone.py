@@ -420,6 +420,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self.address, self.port = address, port
         self.user, self.secret, self.number = name, "", ""
         self.never_acks = self.answers_cancelled = self.mute = False
+        self.allows = ""  # methods, told in every message
         self.received: list[Message] = []
         self.sent: dict[str, str] = {}
         self.acks: dict[str, str] = {}
@@ -509,6 +510,7 @@ class Endpoint(asyncio.DatagramProtocol):
         """A message's text."""
         kind = [] if not body or any(line.startswith("Content-Type") for line in lines) \
             else ["Content-Type: application/sdp"]
+        kind += [f"Allow: {self.allows}"] if self.allows else []
         return "\r\n".join([*lines, *kind, f"Content-Length: {len(body)}", "", body])
 
     def send(self, text: str, to: Any = None) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kemi import identity
 from routing_core import build, overlay
-from routing_core.caller_names import MAX_NAME_BYTES, quoted, shown_name
+from routing_core.caller_names import ANONYMOUS_URI, MAX_NAME_BYTES, quoted, shown_name
 from routing_core.kernel import Kernel
 from routing_core.live import Live, format_live, live_size
 from routing_core.snapshot import Snapshot
@@ -55,7 +55,7 @@ def test_identity_of_a_named_caller() -> None:
         f"P-Asserted-Identity: <sip:101@{DOMAIN}>"]
     for hidden in (identity.for_phone(CALLER, True, DOMAIN, NAME),
                    identity.for_phone("", False, DOMAIN, NAME)):
-        assert hidden == (identity.ANONYMOUS_URI, "Anonymous", ["Privacy: id"])
+        assert hidden == (ANONYMOUS_URI, "Anonymous", ["Privacy: id"])
 
 
 # -- in the kernel -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kemi import identity
 from kemi.identity import Forwarder
+from routing_core.caller_names import ANONYMOUS_URI
 from routing_core.codes import Diverted
 from routing_core.rows import DIVERSIONS, FORMATS, IDENTITIES
 
@@ -81,7 +82,7 @@ def test_hidden() -> None:
     """The carrier learns the number where it is trusted with it, the called side never."""
     for way, headers in (("pai", 2), ("rpid", 2), ("from", 1)):
         found = sent(trunk(identity=way), hidden=True)
-        assert found[:2] == (identity.ANONYMOUS_URI, "Anonymous")
+        assert found[:2] == (ANONYMOUS_URI, "Anonymous")
         assert named(found, "Privacy") == ["id"]
         assert len(found.headers) == headers
     assert "privacy=full" in sent(trunk(identity="rpid"), hidden=True).headers[0]
@@ -89,7 +90,7 @@ def test_hidden() -> None:
 
 def test_without_a_number() -> None:
     found = sent(trunk(), shown="")
-    assert found == (identity.ANONYMOUS_URI, "Anonymous", [])
+    assert found == (ANONYMOUS_URI, "Anonymous", [])
 
 
 def test_original_caller_or_forwarder() -> None:
@@ -104,7 +105,7 @@ def test_a_forwarder_is_not_hidden_by_the_caller() -> None:
     call = {"diverters": ["+46811111111"], "caller": "", "hidden": True}
     assert sent(trunk(forwarded=True), **call)[:2] == (f"sip:+46811111111@{DOMAIN}", "")
     assert named(sent(trunk(forwarded=True), **call), "Privacy") == []
-    assert sent(trunk(), **call).from_uri == identity.ANONYMOUS_URI
+    assert sent(trunk(), **call).from_uri == ANONYMOUS_URI
 
 
 def test_diversion_names_the_latest_first() -> None:

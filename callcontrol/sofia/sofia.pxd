@@ -54,6 +54,9 @@ cdef extern from "<sofia-sip/nua.h>" nogil:
     ctypedef struct sip_referred_by_t:
         url_t b_url[1]
     ctypedef struct sip_supported_t
+    ctypedef struct sip_allow_t
+    ctypedef enum sip_method_t:
+        sip_method_update
     ctypedef struct sip_unknown_t:
         sip_unknown_t *un_next
         const char *un_name
@@ -71,6 +74,7 @@ cdef extern from "<sofia-sip/nua.h>" nogil:
         sip_refer_to_t *sip_refer_to
         sip_referred_by_t *sip_referred_by
         sip_supported_t *sip_supported
+        sip_allow_t *sip_allow
         sip_content_type_t *sip_content_type
         sip_payload_t *sip_payload
         sip_unknown_t *sip_unknown
@@ -151,6 +155,7 @@ cdef extern from "<sofia-sip/su_wait.h>" nogil:
     int su_root_register(su_root_t *, su_wait_t *, su_wakeup_f, void *, int)
 
 cdef extern from "<sofia-sip/sip_header.h>" nogil:
+    int sip_is_allowed(const sip_allow_t *, sip_method_t, const char *)
     int sip_has_feature(const sip_supported_t *, const char *)
 
 cdef extern from "<sofia-sip/sip_status.h>" nogil:

@@ -160,6 +160,7 @@ cdef struct Event:
     unsigned int cseq
     bint new
     bint reliable          # the other side can do 100rel
+    bint updates           # and says that it takes an UPDATE
     size_t size[TEXTS]        # of each text; 0 = not there
     char data[1]
 
@@ -201,7 +202,7 @@ cdef class Record:
     cdef readonly int kind, status
     cdef readonly unsigned int expires, cseq
     cdef readonly bint over
-    cdef readonly bint new, reliable
+    cdef readonly bint new, reliable, updates
     cdef readonly list text
 
     def __repr__(self):
@@ -607,6 +608,7 @@ cdef class Stack:
         event.over = False
         event.cseq = 0
         event.reliable = False
+        event.updates = False
         if kind == NOTIFY_REPLY:
             substate = tl_find(tags, nutag_substate)
             event.over = substate != NULL and substate.t_value == nua_substate_terminated
@@ -617,6 +619,8 @@ cdef class Stack:
                 event.cseq = sip.sip_cseq.cs_seq
             if kind == INVITED and sip.sip_supported != NULL:
                 event.reliable = sip_has_feature(sip.sip_supported, b"100rel")
+            event.updates = sip.sip_allow != NULL and sip_is_allowed(
+                sip.sip_allow, sip_method_update, b"UPDATE")
         total = 0
         for i in range(TEXTS):
             event.size[i] = size[i]
@@ -693,6 +697,7 @@ cdef class Stack:
                 record.cseq = event.cseq
                 record.new = event.new
                 record.reliable = event.reliable
+                record.updates = event.updates
                 record.text = [None] * TEXTS
                 at = 0
                 for i in range(TEXTS):

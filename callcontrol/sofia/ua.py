@@ -133,6 +133,7 @@ class Party(Protocol):
     def reject_offer(self, code: int) -> None: ...
     def hang_up(self, code: int = 480, reason: str = "") -> None: ...
     async def offer(self, sdp: str) -> str: ...
+    def identify(self, headers: tuple[str, ...]) -> None: ...
     def notify_transfer(self, cseq: int, code: int, phrase: str, last: bool) -> None: ...
 
 
@@ -152,6 +153,7 @@ class Leg:
         self.on: Callable[[LegEvent], None] = _deaf
         self.dialog = Dialog("", "", "")
         self.reliable = False
+        self.updates = False  # the other side takes an UPDATE (RFC 3311)
         self._reply: asyncio.Future[Record] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.at_end: Callable[[], None] | None = None
@@ -230,6 +232,12 @@ class Leg:
             return answer
         raise OfferRefused(491)
 
+    def identify(self, headers: tuple[str, ...]) -> None:
+        """Tell the other side with whom it talks from now on (RFC 4916), if it takes an UPDATE."""
+        if self.state is State.UP and self.updates:
+            self._stack.send(Op.UPDATE, self.number, 0,
+                             tuple((Tag.HEADER, header) for header in headers))
+
     def notify_transfer(self, cseq: int, code: int, phrase: str, last: bool) -> None:
         """How far the transfer that it asked for has come (RFC 3515 section 2.4.4)."""
         if self.state is not State.UP:
@@ -286,6 +294,7 @@ class Leg:
                 self.on(Progress(status, _sdp(record)))
         elif status < 300:
             self.state = State.UP
+            self.updates = record.updates
             self._named(record, False)
             self.on(Answered(_sdp(record) or "", *_answerer(record.text[Text.ANSWERER] or "")))
         else:
@@ -396,7 +405,7 @@ class UserAgent:
     def _called(self, record: Record) -> None:
         leg = Leg(self, record.leg, True)
         self._legs[leg.number] = leg
-        leg.reliable = record.reliable
+        leg.reliable, leg.updates = record.reliable, record.updates
         leg._named(record, True)
         text = record.text
         replaces = Dialog(text[Text.REPLACES_ID] or "", text[Text.REPLACES_TO] or "",
