@@ -608,3 +608,16 @@ def m019_operators_fields(db: Database) -> None:
     """What the operator bars for a company, and the plan of the users that it makes."""
     db.execute("ALTER TABLE tenant ADD COLUMN operator_barred INTEGER NOT NULL DEFAULT 0")
     db.execute("ALTER TABLE tenant ADD COLUMN plan INTEGER REFERENCES plan (id)")
+
+
+@migrations()
+def m020_allotment(db: Database) -> None:
+    """Whose numbers are: every number that there is belongs to the company that has it."""
+    db.execute("""
+CREATE TABLE allotment (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, tenant INTEGER NOT NULL REFERENCES tenant (id),
+    first TEXT NOT NULL UNIQUE, last TEXT NOT NULL)""")
+    db.execute("CREATE INDEX allotment_tenant ON allotment (tenant)")
+    db.execute("CREATE INDEX allotment_last ON allotment (length(first), last)")
+    db.execute("INSERT INTO allotment (tenant, first, last) "
+               "SELECT tenant, e164, e164 FROM number ORDER BY id")

@@ -160,6 +160,14 @@ class Device(Row, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+class Allotment(Row, frozen=True, kw_only=True):
+    """N9: numbers that the operator has given to a company: from first to last, of one length."""
+
+    tenant: Id
+    first: E164
+    last: E164
+
+
 class Number(Row, frozen=True, kw_only=True):
     """N1: a public number and where it leads."""
 
@@ -628,7 +636,8 @@ class EventHook(Row, frozen=True, kw_only=True):
 
 
 TABLES: Final[dict[str, type[Row]]] = {
-    "area": Area, "tenant": Tenant, "user": User, "device": Device, "number": Number,
+    "area": Area, "tenant": Tenant, "user": User, "device": Device,
+    "allotment": Allotment, "number": Number,
     "activity": Activity, "forward": Forward, "caller_rule": CallerRule, "schedule": Schedule,
     "ring_group": RingGroup, "member": Member, "trunk": Trunk, "route": Route, "api_key": ApiKey,
     "prompt": Prompt, "service": Service, "queue_member": QueueMember,

@@ -17,6 +17,7 @@ from store.hooks import Attempt, DeadLetter, DueHook, HookState
 from store.jobs import Job, JobState
 from store.links import Pointer
 from store.model import (
+    Allotment,
     CallbackRequest,
     CallRecord,
     Delivery,
@@ -58,6 +59,12 @@ class Reader(Protocol):
 
     def pointing_at(self, table: str, id_: int, limit: int = 5) -> list[Pointer]:
         """Who names that row, in a field, a target or a service's settings."""
+
+    def allotments_in(self, first: str, last: str) -> list[Allotment]:
+        """Two at most of those that have a number from first to last, whosever they are."""
+
+    def number_without(self, tenant: int, first: str, last: str) -> str:
+        """A number of the company from first to last that is not allotted to it; "" = none."""
 
     def mailbox_of(self, user: int) -> Service | None:
         """The user's own mailbox."""

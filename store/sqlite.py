@@ -11,6 +11,7 @@ import msgspec
 from sqlite_utils import Database
 
 from store.accounts import Accounts
+from store.allotments import Allotments
 from store.answers import Answers
 from store.backlog import Backlog
 from store.calls import Calls
@@ -54,7 +55,7 @@ STATEMENTS: Final = 512
 _T = TypeVar("_T")
 
 
-class SqliteReader:
+class SqliteReader(Allotments):
     """Reads of one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -74,6 +74,8 @@ class Furnished:
         post("devices", user=someone, name="Desk", username=f"{self.short}-{number}")
         post("numbers", e164=self.company.e164(900 + number), kind="extra",
              target={"kind": "user", "user": user})
+        post("allotments", first=self.company.e164(950 + number),
+             last=self.company.e164(950 + number))
         post("activities", name=f"Lunch {name}")
         post("forwards", user=someone, event="busy", target={"kind": "user", "user": user})
         post("caller-rules", user=user, number=f"+4670111223{number}", rule="blocked")

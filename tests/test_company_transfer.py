@@ -158,6 +158,8 @@ def test_a_company_moves_to_another(api: Alone) -> None:
                    mode="replace")
     assert took(emptied) == (0, 1, sum(len(document[name]) for name in parts))
     assert not any(export(api, company)[name] for name in parts)
+    for row in api.ask("GET", f"{company}/allotments")["items"]:
+        api.ask("DELETE", f"{company}/allotments/{row['id']}", status=204)
     tried = take(api, target, document, dry_run="true")
     answer = take(api, target, document)
     assert {**tried, "dry_run": False} == answer

@@ -13,12 +13,14 @@ import phonenumbers
 
 from api.access.checks import check_account, check_provider
 from api.config import plans, queues, schedules, services
+from api.config.allotments import allotted, check_allotment, check_taken
 from api.http import rights
 from api.http.errors import Problem, invalid, no_such
 from routing_core import mapping, numbers
 from store.links import targets_of
 from store.model import (
     Account,
+    Allotment,
     ApiKey,
     Area,
     CallerRule,
@@ -86,10 +88,14 @@ def check(table: str, row: Row, writer: SqliteWriter, before: Row | None = None)
         case Number():
             _possible(row.e164)
             _as_routed("e164", row.e164)
+            if getattr(before, "e164", None) != row.e164:
+                allotted(row, writer)
             if row.target is not None:
                 plans.check_number(row.kind, row.target.user, writer)
             _target("target", row.target, writer)
             _target("closed_target", row.closed_target, writer)
+        case Allotment():
+            check_allotment(row, writer, before if isinstance(before, Allotment) else None)
         case Forward():
             if (row.activity is not None) and row.event != "activity":
                 raise invalid("activity", "only a forwarding for an activity names one")
@@ -164,6 +170,8 @@ def check_deleted(table: str, before: Row, writer: SqliteWriter) -> None:
         _way_out(before.ring_group, "", writer)
     elif isinstance(before, Number):
         _not_shown(before, "", writer)
+    elif isinstance(before, Allotment):
+        check_taken(before, writer)
 
 
 def _not_shown(number: Number, field: str, writer: SqliteWriter) -> None:

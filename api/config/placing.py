@@ -14,9 +14,9 @@ from store.sqlite import SqliteWriter
 
 #: References first: rows are made in this order, and deleted in the other one.
 ORDER: Final = (
-    "area", "plan", "tenant", "user", "prompt", "activity", "schedule", "ring_group", "trunk",
-    "service", "device", "number", "forward", "caller_rule", "member", "queue_member", "route",
-    "api_key", "account", "provider", "contact", "webhook")
+    "area", "plan", "tenant", "allotment", "user", "prompt", "activity", "schedule", "ring_group",
+    "trunk", "service", "device", "number", "forward", "caller_rule", "member", "queue_member",
+    "route", "api_key", "account", "provider", "contact", "webhook")
 _POSITION: Final = {table: i for i, table in enumerate(ORDER)}
 
 

@@ -13,6 +13,7 @@ import msgspec
 import xxhash
 
 from api.config import merge, services, shapes
+from api.config.allotments import allot, allotted
 from api.config.checks import check, check_deleted
 from api.config.shapes import HIDDEN, MADE, OPERATORS, SETTABLE
 from api.http import rights
@@ -21,7 +22,7 @@ from api.http.route import Call, Handler, Reply, route, visible
 from api.http.who import key_digest
 from api.revisions.moment import revision_of
 from routing_core.build import secret_text
-from store.model import TABLES, Account, ApiKey, Contact, Row, User
+from store.model import TABLES, Account, ApiKey, Contact, Number, Row, User
 from store.sqlite import SqliteWriter
 
 _encode = msgspec.json.Encoder().encode
@@ -40,13 +41,14 @@ class Read(NamedTuple):
 
 class Resource(NamedTuple):
     """A table's place in the API. owned: under a company; filters: query parameters; own: its rows
-    name their user, whose own they are."""
+    name their user, whose own they are; given: by the operator, to a company that only reads it."""
 
     path: str
     table: str
     owned: bool
     filters: tuple[str, ...] = ()
     own: bool = False
+    given: bool = False
 
     @property
     def base(self) -> str:
@@ -63,11 +65,13 @@ RESOURCES = (
     Resource("keys", "api_key", False, ("tenant", "name")),
     Resource("accounts", "account", False, ("tenant", "email")),
     Resource("providers", "provider", False, ("tenant",)),
+    Resource("allotments", "allotment", False, ("tenant", "first")),
     Resource("keys", "api_key", True, ("name", "role")),
     Resource("accounts", "account", True, ("email", "role", "user")),
     Resource("providers", "provider", True),
     Resource("users", "user", True, ("extension", "name", "plan", "enabled")),
     Resource("devices", "device", True, ("user", "username", "kind"), True),
+    Resource("allotments", "allotment", True, ("first",), given=True),
     Resource("numbers", "number", True, ("kind", "e164", "schedule")),
     Resource("activities", "activity", True, ("name", "code")),
     Resource("forwards", "forward", True, ("user", "event"), True),
@@ -183,12 +187,14 @@ def with_plan(row: Any, call: Call, before: Any = None) -> Any:
     return msgspec.structs.replace(row, plan=plan)
 
 
-def imported(table: str, row: Any, call: Call, before: Any) -> Any:
+def imported(table: str, row: Any, call: Call, before: Any, writer: SqliteWriter) -> Any:
     """The row of an import as the caller may write it, None: deleted; Problem 403."""
     area = f"{AREAS[table]}:write"
     if call.who.grants.get(area) != rights.ALL:
         raise Problem(403, "forbidden", f"this needs {area}")
     within_rights(row, call, before)
+    if row is not None:
+        numbered(row, call, writer, before)
     return with_plan(row, call, before)
 
 
@@ -208,6 +214,12 @@ def within_rights(row: Any, call: Call, before: Any = None) -> None:
             and row.rate_per_s != getattr(before, "rate_per_s", None):
         raise Problem(403, "beyond_own_rights", "more than this exchange's own limit: only the "
                       "operator gives that", "rate_per_s")
+
+
+def numbered(row: Any, call: Call, writer: SqliteWriter, before: Any = None) -> None:
+    """A number is allotted before it is looked at who has it; Problem."""
+    if isinstance(row, Number) and row.e164 != getattr(before, "e164", None):
+        (allot if call.who.tenant is None else allotted)(row, writer)
 
 
 def _declare(resource: Resource) -> None:
@@ -233,6 +245,7 @@ def _declare(resource: Resource) -> None:
         within_rights(row, call)
 
         def work(writer: SqliteWriter) -> Reply:
+            numbered(row, call, writer)
             made = writer.create(with_plan(row, call))
             check(table, made, writer)
             _theirs(resource, made, call)
@@ -307,6 +320,7 @@ def _declare(resource: Resource) -> None:
             within_rights(row, call, before)
             _theirs(resource, row, call)
             if row != before:
+                numbered(row, call, writer, before)
                 writer.replace(row, before)
                 check(table, row, writer, before)
             return Reply(shown(table, row), 200, {"ETag": tag(row)})

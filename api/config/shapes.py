@@ -53,7 +53,7 @@ _SHOWN_SETTINGS: Final = typing.Union[  # noqa: UP007
 
 
 #: Tables whose rows are listed under the company and, for the operator, all together.
-BOTH: Final = frozenset({"api_key", "account", "provider"})
+BOTH: Final = frozenset({"api_key", "account", "provider", "allotment"})
 
 
 def _title(table: str, owned: bool = True) -> str:

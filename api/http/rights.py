@@ -22,6 +22,7 @@ accounts       RW       RW            -          -         -    -
 providers      RW       RW            -          -         -    -
 users          RW       RW            R          R         R    R
 devices        RW       RW            -          -         r    R
+allotments     RW       R             -          -         -    R
 numbers        RW       RW            R          R         R    R
 activities     RW       RW            R          R         R    R
 forwards       RW       RW            -          -         rw   R

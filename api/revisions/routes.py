@@ -22,7 +22,8 @@ from store.model import Change, Revision
 from store.sqlite import SqliteWriter
 
 #: Tables that a company changes itself.
-OWNED = frozenset(resource.table for resource in RESOURCES if resource.owned)
+OWNED = frozenset(resource.table for resource in RESOURCES
+                  if resource.owned and not resource.given)
 #: Revisions that are looked at together.
 PAGE = 500
 

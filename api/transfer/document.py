@@ -29,9 +29,10 @@ FORMAT: Final = "vaxel-company"
 VERSION: Final = 1
 MAX_ROWS: Final = 200_000
 MAX_DIFF: Final = 1000
-#: {name in the document: table}; keys to the API are not a part of it.
+#: {name in the document: table}; keys to the API and what the operator gives are
+#: not a part of it.
 PARTS: Final = {resource.path: resource.table for resource in RESOURCES
-                if resource.owned and resource.table != "api_key"}
+                if resource.owned and not resource.given and resource.table != "api_key"}
 _NAMES: Final = {table: name for name, table in PARTS.items()}
 #: Fields that name rows, wherever they stand: {field: table}.
 _NAMED: Final = {
@@ -78,11 +79,11 @@ def export(store: SqliteStore, tenant: int, revision: int | None = None,
 
 class Import:
     """Import(document, mode, may).run(writer, tenant): what becomes of the company. may(table,
-    row, as it is) is the row as the caller may write it, None: deleted, or the Problem; lines: of a
-    file, for errors; copy: see ImportQuery."""
+    row, as it is, writer) is the row as the caller may write it, None: deleted, or the Problem;
+    lines: of a file, for errors; copy: see ImportQuery."""
 
     def __init__(self, document: dict[str, Any], mode: str,
-                 may: Callable[[str, Row | None, Row | None], Row | None],
+                 may: Callable[[str, Row | None, Row | None, SqliteWriter], Row | None],
                  lines: Lines | None = None, copy: bool = False) -> None:
         if document.get("format", FORMAT) != FORMAT or document.get("version", 1) != VERSION:
             raise invalid("format", f"a document of format {FORMAT}, version {VERSION}")
@@ -131,7 +132,7 @@ class Import:
             for index, one in enumerate(given):
                 where = f"{name}[{index}]"
                 try:
-                    row = self._row(table, where, one, ids, tenant, before,
+                    row = self._row(writer, table, where, one, ids, tenant, before,
                                     self._unnamed.get((name, index), 0))
                     if (table, row.id) in named:
                         raise invalid(f"{where}.id", f"the same as {named[table, row.id]}")
@@ -143,7 +144,7 @@ class Import:
             if self._mode == "replace" and name in self._document:
                 gone = [row for id_, row in before.items() if (table, id_) not in named]
                 for row in gone:
-                    self._may(table, None, row)
+                    self._may(table, None, row, writer)
                 rows += [(table, row, None) for row in gone]
         if self._faults:
             raise all_invalid(self._faults)
@@ -208,7 +209,7 @@ class Import:
                     fresh += 1
         return found
 
-    def _row(self, table: str, where: str, one: Any, ids: _Ids, tenant: int,
+    def _row(self, writer: SqliteWriter, table: str, where: str, one: Any, ids: _Ids, tenant: int,
              before: dict[int, Row], unnamed: int) -> Any:
         body = _renamed(self._object(where, one), ids)
         given = body.pop("id", None)
@@ -230,7 +231,7 @@ class Import:
                 body |= {"sha256": "", "duration_ms": 0}  # sound that is not this company's
             row: Any = row_of(TABLES[table], body | {"id": id_, "tenant": tenant})
             if row != now:
-                row = self._may(table, row, now)
+                row = self._may(table, row, now, writer)
         except (msgspec.ValidationError, Problem) as error:
             raise _at(where, error) from error
         if now is None and table in ("device", "webhook"):

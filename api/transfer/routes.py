@@ -14,6 +14,7 @@ from api.revisions.moment import revision_of
 from api.transfer.document import PARTS, Import, Lines, export
 from api.transfer.shapes import Batch, BatchDone, ExportQuery, Imported, ImportQuery
 from api.transfer.tables import fields_of, from_csv, from_zip, to_csv, zipped
+from store.model import Row
 from store.sqlite import SqliteStore, SqliteWriter
 
 MAX_BYTES: Final = 64 << 20
@@ -85,8 +86,11 @@ async def import_company(call: Call) -> Any:
     data = await _received(call)
     kind = call.request.headers.get("content-type", "application/json").partition(";")[0].strip()
     document, lines = await asyncio.to_thread(_understood, data, kind, query.table)
-    plan = Import(document, query.mode,
-                  lambda table, row, now: imported(table, row, call, now), lines, query.copy)
+
+    def may(table: str, row: Row | None, now: Row | None, writer: SqliteWriter) -> Any:
+        return imported(table, row, call, now, writer)
+
+    plan = Import(document, query.mode, may, lines, query.copy)
 
     def work(writer: SqliteWriter) -> Imported:
         done = plan.run(writer, call.tenant, query.dry_run)
