@@ -98,7 +98,7 @@ def test_calls() -> None:
     assert found.left == {"timed": 1}
     assert (found.talks, found.talk_sum_ms, found.talk_max_ms) == (2, 150_000, 100_000)
     assert found.service_level == 1 / 2
-    assert found.service_level_offered == (1 + 1) / (2 + 2)
+    assert found.service_level_offered == 1 / (2 + 1 + 1 + 1)
     waits = dict(zip((*WAIT_BUCKETS_S, None), found.waits, strict=True))
     assert {end: count for end, count in waits.items() if count} == {20: 1, 30: 1}
     assert found.abandoned_waits[0] == 1 and sum(found.abandoned_waits) == 2

@@ -8,6 +8,8 @@ from typing import Final, TypeVar
 
 from msgspec import Struct, field
 
+from api.figures.service_level import FORMULAS, service_levels
+
 #: Upper ends of the buckets of waits, in seconds; the last bucket has none.
 WAIT_BUCKETS_S: Final = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 #: T of the service levels where a queue has none.
@@ -117,8 +119,7 @@ DEFINITIONS: Final[dict[str, dict[str, str]]] = {
         "abandoned_wait_max_ms": "the longest wait of an abandoned caller",
         "abandoned_waits": "how many of the abandoned waited so long, in the buckets of waits",
         "left": "callers who left otherwise than by an answer, hanging up or a callback, by reason",
-        "service_level": "answered_within / answered",
-        "service_level_offered": "(answered_within + abandoned_within) / (answered + abandoned)",
+        **FORMULAS,
         "callbacks_requested": "callers who hung up to be called back",
         "callbacks_reached": "callbacks in which the customer was reached",
         "callbacks_failed": "callbacks that were given up: tries used up, or lifetime over",
@@ -204,13 +205,14 @@ def queue_figures(queue: int, sums: QueueSums, within_s: int = WITHIN_S) -> Queu
     """within_s: the queue's T."""
     answered, abandoned = (sum(many for seconds, many in waits.items() if seconds <= within_s)
                            for waits in (sums.waited_s, sums.abandoned_s))
+    levels = service_levels(sums.answered, answered, sums.abandoned - abandoned, sums.left,
+                            sums.refused)
     return QueueFigures(
         **{name: getattr(sums, name) for name in _OfQueue.__struct_fields__}, queue=queue,
         offered=sums.entered + sum(sums.refused.values()), answered_within=answered,
         waits=_buckets(sums.waited_s), abandoned_within=abandoned,
         abandoned_waits=_buckets(sums.abandoned_s),
-        service_level=_share(answered, sums.answered),
-        service_level_offered=_share(answered + abandoned, sums.answered + sums.abandoned),
+        service_level=levels.answered, service_level_offered=levels.offered,
         fairness=_fairness(sums.members))
 
 
@@ -225,10 +227,6 @@ def _buckets(waits: dict[int, int]) -> list[int]:
     for seconds, many in waits.items():
         found[bisect_left(WAIT_BUCKETS_S, seconds)] += many
     return found
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _fairness(members: dict[int, MemberCounts]) -> float | None:

@@ -250,7 +250,8 @@ def _of_queue(queue: int, sums: QueueSums, within_s: int) -> QueueNumbers:
     return QueueNumbers(
         offered=found.offered, answered=calls, abandoned=found.abandoned,
         refused=found.refused, overflowed=found.left,
-        service_level=_rounded(found.service_level_offered),
+        service_level=_rounded(found.service_level),
+        service_level_offered=_rounded(found.service_level_offered),
         wait_mean_s=_rounded(found.wait_sum_ms / calls / 1000) if calls else None,
         wait_p50_s=_percentile(sums.waited_s, 50), wait_p80_s=_percentile(sums.waited_s, 80),
         wait_p95_s=_percentile(sums.waited_s, 95),

@@ -159,6 +159,7 @@ class QueueNumbers(Struct, frozen=True, kw_only=True):
     refused: dict[str, int] = {}
     overflowed: dict[str, int] = {}
     service_level: float | None = None
+    service_level_offered: float | None = None
     wait_mean_s: float | None = None
     wait_p50_s: int | None = None
     wait_p80_s: int | None = None

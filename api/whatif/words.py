@@ -3,6 +3,7 @@
 from typing import Final
 
 from api.figures.counts import DEFINITIONS as FIGURES
+from api.figures.service_level import FORMULAS
 
 _QUEUE: Final = FIGURES["queue"]
 
@@ -26,8 +27,8 @@ DEFINITIONS: Final = {
     "offered": _QUEUE["offered"], "answered": _QUEUE["answered"],
     "abandoned": _QUEUE["abandoned"], "refused": _QUEUE["refused"],
     "overflowed": _QUEUE["left"],
-    "service_level": _QUEUE["service_level_offered"] + "; T is service_level_s of each"
-                     " configuration",
+    **{name: formula + "; T is service_level_s of each configuration"
+       for name, formula in FORMULAS.items()},
     "wait": "of callers who were answered, from their first arrival; percentiles: so many of a"
             " hundred waited no longer, in begun seconds",
     "occupancy": "talking and wrap-up in queues, of the time logged in",
