@@ -22,6 +22,7 @@ from api.events.stream import Lamps
 from api.http import dispatch
 from api.http.errors import as_problem, respond
 from api.http.parts import Parts
+from api.lines.ends import Ends
 from api.operations import metrics
 from api.operations.office import Operations
 from api.planned.clockwork import Clockwork
@@ -69,7 +70,8 @@ def build_app(state: Path, settings: dict[str, Any]) -> Sanic[Any, Any]:
         app.ctx.parts, app.ctx.lamps = parts, Lamps(parts)
         app.ctx.operations = await Operations.open(parts)
         app.ctx.jobs = [asyncio.ensure_future(job) for job in (
-            Clockwork(parts).run(), parts.what_ifs.run(), _beat(parts.publisher.live))]
+            Clockwork(parts).run(), Ends(parts).run(), parts.what_ifs.run(),
+            _beat(parts.publisher.live))]
 
     @app.after_server_stop
     async def close_parts(app: Sanic[Any, Any]) -> None:

@@ -444,9 +444,10 @@ class Desk:
         end = datetime.fromtimestamp(until, ZoneInfo(tenant.time_zone)) if until else None
         return row.name, end
 
-    async def set_presence(self, tenant: int, user: int, activity: int | None, until: int) -> bool:
+    async def set_presence(self, tenant: int, user: int, activity: int | None, until: int,
+                           source: str) -> bool:
         """Through the API, which is the one writer."""
-        return await self.house.set_presence(tenant, user, activity, until)
+        return await self.house.set_presence(tenant, user, activity, until, source)
 
     async def set_forward(self, tenant: int, user: int, target: Target | None) -> bool:
         """Through the API, which checks it."""

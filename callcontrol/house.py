@@ -30,10 +30,11 @@ class House:
         """Give the connections back."""
         await self._client.aclose()
 
-    async def set_presence(self, tenant: int, user: int, activity: int | None, until: int) -> bool:
-        """Whether it was taken."""
+    async def set_presence(self, tenant: int, user: int, activity: int | None, until: int,
+                           source: str) -> bool:
+        """Whether it was taken. source: "menu" or "code"."""
         return await self._did("PUT", f"/v1/tenants/{tenant}/users/{user}/presence",
-                               {"activity": activity, "until": until})
+                               {"activity": activity, "until": until, "source": source})
 
     async def set_forward(self, tenant: int, user: int, target: Target | None) -> bool:
         """The forwarding of all calls, or none."""

@@ -621,3 +621,9 @@ CREATE TABLE allotment (
     db.execute("CREATE INDEX allotment_last ON allotment (length(first), last)")
     db.execute("INSERT INTO allotment (tenant, first, last) "
                "SELECT tenant, e164, e164 FROM number ORDER BY id")
+
+
+@migrations()
+def m018_presence_until(db: Database) -> None:
+    """Whose activity is to end, by its time."""
+    db.execute("CREATE INDEX presence_until ON presence (until) WHERE until > 0")

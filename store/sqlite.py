@@ -472,6 +472,14 @@ class SqliteStore(SqliteReader, Accounts, Messages, Calls, FigureRows, Backlog,
     def presences(self) -> Iterator[Presence]:
         return self._presences("", ())
 
+    def presences_over(self, now_s: int) -> list[tuple[int, Presence]]:
+        """(tenant, what is over), a hundred at most: of companies whose people are available
+        then."""
+        found = self._presences(
+            "WHERE until > 0 AND until <= ? AND user IN (SELECT user.id FROM user JOIN tenant "
+            "ON tenant.id = user.tenant WHERE activity_end = 'available') LIMIT 100", (now_s,))
+        return [(getattr(self.get("user", one.user), "tenant", 0), one) for one in list(found)]
+
     def _presences(self, where: str, parameters: tuple[int, ...]) -> Iterator[Presence]:
         for values in self._db.execute(
                 "SELECT user, activity, until, note, source, changed_ms "  # noqa: S608

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from api.http.errors import invalid
+from api.http.errors import Problem, invalid
 from api.http.parts import Parts
 from api.http.route import Call, route
 from api.lines.shapes import (
@@ -35,8 +35,10 @@ async def set_presence(call: Call) -> PresenceSet:
     if body.activity is not None \
             and not call.store.find("activity", limit=1, id=body.activity, tenant=call.tenant):
         raise invalid("activity", f"there is no activity {body.activity}")
+    if body.source != "api" and call.who.tenant is not None:
+        raise Problem(403, "forbidden", "only the exchange itself says so", "source")
     presence = Presence(user=user, activity=body.activity, until=body.until, note=body.note,
-                        changed_ms=call.now_ms)
+                        source=body.source, changed_ms=call.now_ms)
     answer = PresenceSet(**msgspec.structs.asdict(presence))
     await call.parts.publisher.set_presence(call.tenant, presence)
     return answer

@@ -8,9 +8,11 @@ from store.model import Id
 
 
 class PresenceBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """activity null: available. until: Unix seconds, 0: without an end."""
+    """activity null: available. until: Unix seconds, 0: without an end. source: of the exchange's
+    own parts only, with the operator's key: a menu or a code of a telephone."""
 
     activity: Id | None
+    source: Literal["api", "menu", "code"] = "api"
     until: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
     note: Annotated[str, Meta(max_length=200)] = ""
 

@@ -207,6 +207,24 @@ class Publisher:
                 presence), lambda: self.store.set_presence(presence)),
             lambda _: self.live.set_presence(presence.user, presence.activity or 0, presence.until))
 
+    async def end_presence(self, tenant: int, over: Presence) -> None:
+        """Somebody is available again by the time that was set, unless it was set anew meanwhile.
+        """
+        then = Presence(user=over.user, activity=None, source="end", changed_ms=over.until * 1000)
+
+        def work() -> bool:
+            if self.store.presence(over.user) != over:
+                return False
+            self._keep(tenant, then.changed_ms, "presence", msgspec.to_builtins(then),
+                       lambda: self.store.set_presence(then))
+            return True
+
+        def publish(done: bool) -> None:
+            if done:
+                self.live.set_presence(over.user, 0, 0)
+
+        await self.commits.run(work, publish)
+
     async def set_login(self, tenant: int, member: int, logged_in: bool, now_ms: int) -> None:
         """Keep, tell and publish a member's log-in."""
         await self.commits.run(

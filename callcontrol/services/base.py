@@ -50,8 +50,8 @@ class Desk(Office, Protocol):
         """(name of the activity, "" when available; its end, local)"""
 
     async def set_presence(self, tenant: int, user: int, activity: int | None,
-                           until: int) -> bool:
-        """Whether the exchange took it."""
+                           until: int, source: str) -> bool:
+        """Whether the exchange took it. source: "menu" or "code"."""
 
     async def set_forward(self, tenant: int, user: int, target: Target | None) -> bool:
         """Of all calls; None ends it."""

@@ -40,11 +40,14 @@ def lasts_days(activity: Activity) -> bool:
 
 
 class _Presence(Service):
+    source = "menu"
+
     async def put(self, activity: Activity | None, end: datetime | None) -> None:
         """Set it and say what is so now."""
         until = int(end.timestamp()) if end else 0
         if not await self.desk.set_presence(self.call.tenant, self.side.user,
-                                            activity.id if activity else None, until):
+                                            activity.id if activity else None, until,
+                                            self.source):
             await self.say("exchange_fault", barge=False)
             return
         await self.call.say(self.side, await self.spoken(words.presence_now(
@@ -113,6 +116,8 @@ class PresenceMenu(_Presence):
 
 class PresenceCode(_Presence):
     """A dialled code: *23*code#, *23*code*HHMM#, *23*code*MMDD#, #23#; *21*number#, #21#."""
+
+    source = "code"
 
     def __init__(self, desk: Desk, call: Call, side: Side, code: codes.Code) -> None:
         super().__init__(desk, call, side)
