@@ -95,6 +95,15 @@ def test_an_sms(phone: Phone, gateway: Receiver) -> None:
         phone.store.delivery(sent.id + 1)
 
 
+def test_a_gateway_that_wants_no_key(phone: Phone, gateway: Receiver) -> None:
+    """"Bearer " with nothing behind it is no credentials (RFC 6750, 2.1): no header at all."""
+    phone.settings["sms_secret"] = ""
+    sent = phone.send()
+    phone.run()
+    assert "authorization" not in gateway.got[0].headers
+    assert phone.store.delivery(sent.id).error == ""
+
+
 def test_the_exchanges_own_name(phone: Phone, gateway: Receiver) -> None:
     phone.send()
     phone.run()

@@ -40,7 +40,8 @@ HEADINGS = {
 class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Of one machine. Ports are on `address`; management ports are on loopback only."""
 
-    address: Annotated[str, _about("where SIP, media and the API listen")] = "127.0.0.1"
+    address: Annotated[str, _about(
+        "where SIP, media and the API listen: an IPv4 address of this machine")] = "127.0.0.1"
     domain: Annotated[str, _about("the SIP domain and digest realm")] = "vaxel.local"
     public_url: Annotated[str, _about(
         "where people and other systems reach the API, as in links that are sent and for "
@@ -92,7 +93,8 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         "the gateway that takes our SMS, as POST of JSON; without it they wait for a day",
         pattern=URL)] = ""
     sms_secret: Annotated[str, _about(
-        "the gateway's key, sent as Authorization: Bearer", secret=True)] = ""
+        "the gateway's key, sent as Authorization: Bearer; empty: no such header",
+        secret=True)] = ""
     sms_sender: Annotated[str, _about("the sender that our SMS show")] = ""
     webhooks_to_private: Annotated[bool, _about(
         "webhooks may lead to private and loopback addresses")] = False

@@ -38,6 +38,16 @@ def _block(spread: int) -> int:
     raise OSError(f"no block of {spread} ports left")
 
 
+def is_ours(address: str) -> bool:
+    """Whether this machine has the address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
 def is_free(address: str, port: int) -> bool:
     """Whether a program could listen there, UDP and TCP."""
     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):

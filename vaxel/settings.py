@@ -8,6 +8,7 @@ There is no other way to set anything: no environment, no arguments.
 """
 
 import difflib
+import ipaddress
 import os
 import secrets
 import sysconfig
@@ -97,9 +98,31 @@ def _line(text: str, name: str) -> str:
     return ""
 
 
+def _address(settings: Settings) -> list[str]:
+    """What is wrong with the addresses, before anything listens there."""
+    faults = []
+    try:
+        at = ipaddress.ip_address(settings.address)
+    except ValueError:
+        at = None
+    if not isinstance(at, ipaddress.IPv4Address):
+        faults.append(f": address: {settings.address!r} is "
+                      + ("not an IPv4 address" if at is None else "an IPv6 address")
+                      + "; give an IPv4 address of this machine, such as 192.0.2.10")
+    elif at.is_unspecified or at.is_multicast or at == ipaddress.IPv4Address("255.255.255.255"):
+        faults.append(f": address: {at} is not the address of a machine, and telephones are told "
+                      "it; give the one at which they reach this machine")
+    for one in filter(None, (part.strip() for part in settings.proxies.split(","))):
+        try:
+            ipaddress.ip_address(one)
+        except ValueError:
+            faults.append(f": proxies: {one!r} is not an address")
+    return faults
+
+
 def _together(settings: Settings) -> list[str]:
     """What is wrong with values that are right each for itself."""
-    faults = []
+    faults = _address(settings)
     if settings.rtp_last - settings.rtp_first + 1 < 10 * settings.media_nodes:
         faults.append(": rtp_first, rtp_last: a media node needs ten ports; widen the range")
     taken: dict[int, str] = {}

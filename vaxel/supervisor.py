@@ -27,7 +27,7 @@ from routing_core.codes import Beat
 from store import SqliteStore, StoreError
 from vaxel import edge, media, mixer, orphans, watchdog
 from vaxel.logs import LogFile, Redactor, readable
-from vaxel.ports import is_free
+from vaxel.ports import is_free, is_ours
 from vaxel.settings import FILE, ROOT, Settings, put_in_force
 from vaxel.watchdog import Watched
 
@@ -258,6 +258,9 @@ class Supervisor:
 
     def _check_ports(self) -> None:
         chosen = self.settings
+        if not is_ours(chosen.address):
+            raise StartError(f"this machine has no address {chosen.address}; choose another "
+                             f"address in {self.state / FILE} (`ip -brief address` shows them)")
         wanted = {"sip_port": chosen.sip_port, "tls_port": chosen.tls_port,
                   "api_port": chosen.api_port, "rpc_port": chosen.rpc_port,
                   "media_port": chosen.media_port, "keys_port": chosen.keys_port}
