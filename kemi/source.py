@@ -52,8 +52,10 @@ class Sources:
     def trunk(self) -> int:
         """The trunk that the message at hand came over, 0 when none."""
         if KSR.is_TLS():
-            name = wire.value("$tls_peer_subject_cn")
-            if name and KSR.pv.get("$tls_peer_verified") == 1:
+            # Asked first: Kamailio logs an error for the name of a certificate that is not there.
+            verified = KSR.pv.get("$tls_peer_verified") == 1
+            name = wire.value("$tls_peer_subject_cn") if verified else ""
+            if name:
                 return int(self.kernel.trunk_by_source(f"tls:{name}"))
         return int(self.kernel.trunk_by_source(f"ip:{KSR.pv.get('$si')}"))
 

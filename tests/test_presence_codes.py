@@ -108,6 +108,8 @@ async def test_codes_set_and_end_a_presence(exchange: Exchange, company: Company
     async def plain(phone: Softphone, who: Telephone) -> None:
         await answers(phone, "*23*1#", set_now("lunch"))
         assert presence(company, who) == ("lunch", 0)
+        assert company.client.get(
+            f"{company.base}/users/{who.user}/presence")["source"] == "code"
         await answers(phone, "#23#", phrase("presence_available"))
         assert presence(company, who)[0] == "available"
 
