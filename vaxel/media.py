@@ -5,8 +5,6 @@ from pathlib import Path
 
 from vaxel.settings import Settings
 
-#: rtpengine insists on an HTTP listener; nothing of ours uses it.
-HTTP_OFFSET = 4
 #: rtpengine's log levels; what it calls "info" is a page for each call.
 LEVELS = {"debug": 7, "info": 4, "warning": 4, "error": 3}
 
@@ -36,7 +34,7 @@ def command(state: Path, settings: Settings, node: int,
             f"--log-level={LEVELS[settings.log_level]}", "--table=-1",
             f"--interface={settings.address}",
             f"--listen-ng=127.0.0.1:{settings.media_ports()[node]}",
-            f"--listen-http=127.0.0.1:{settings.media_ports()[node] + HTTP_OFFSET}",
+            f"--listen-http=127.0.0.1:{settings.media_http_ports()[node]}",
             "--listen-cli=",
             f"--port-min={first}", f"--port-max={first + share - 2}",
             "--timeout=60", "--silent-timeout=3600", "--final-timeout=21600",

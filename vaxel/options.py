@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     api_port: Annotated[int, _port("the API")] = 8080
     rpc_port: Annotated[int, _port("Kamailio's control, on loopback only")] = 5064
     media_port: Annotated[int, _port(
-        "rtpengine's control, on loopback only; one port a node")] = 5066
+        "rtpengine's control, on loopback only; two ports a node")] = 5066
     control_port: Annotated[int, _port(
         "SIP of call control, on loopback only; one port a process")] = 5070
     keys_port: Annotated[int, _port(
@@ -141,11 +141,16 @@ class Settings(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def own_ports(self) -> list[int]:
         """Those at which something of ours listens."""
         return [self.sip_port, self.tls_port, self.api_port, self.rpc_port, self.keys_port,
-                *self.media_ports(), *self.control_ports(), *self.key_ports()]
+                *self.media_ports(), *self.media_http_ports(), *self.control_ports(),
+                *self.key_ports()]
 
     def media_ports(self) -> list[int]:
         """The ng port of every rtpengine here."""
         return [self.media_port + node for node in range(self.media_nodes)]
+
+    def media_http_ports(self) -> list[int]:
+        """Behind them: rtpengine insists on an HTTP listener; nothing of ours uses it."""
+        return [port + self.media_nodes for port in self.media_ports()]
 
 
 class Setting(NamedTuple):

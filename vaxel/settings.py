@@ -126,7 +126,7 @@ def _together(settings: Settings) -> list[str]:
     if settings.rtp_last - settings.rtp_first + 1 < 10 * settings.media_nodes:
         faults.append(": rtp_first, rtp_last: a media node needs ten ports; widen the range")
     taken: dict[int, str] = {}
-    several = {"media_port": settings.media_nodes, "control_port": settings.control_processes,
+    several = {"media_port": 2 * settings.media_nodes, "control_port": settings.control_processes,
                "keys_port": settings.control_processes + 1}
     for name in PORTS:
         first = getattr(settings, name)
