@@ -624,6 +624,6 @@ CREATE TABLE allotment (
 
 
 @migrations()
-def m018_presence_until(db: Database) -> None:
+def m021_presence_until(db: Database) -> None:
     """Whose activity is to end, by its time."""
     db.execute("CREATE INDEX presence_until ON presence (until) WHERE until > 0")
