@@ -129,7 +129,7 @@ class Call:
     def key(self, label: str, digit: str, _duration_ms: int = 0) -> None:
         """The media session heard a key."""
         side = self.sides.get(label)
-        if side is not None:
+        if side is not None and side.presses.new("sound", digit, self.world.now()):
             self.post(Key(side, digit))
 
     async def next(self, timeout_s: float | None = None) -> Event | None:
@@ -180,7 +180,8 @@ class Call:
                 await self.guard(lambda sound: sound.accept(side.label, answer))
             return None
         if isinstance(said, Pressed):
-            return Key(side, said.key)
+            return Key(side, said.key) \
+                if side.presses.new("info", said.key, self.world.now()) else None
         if isinstance(said, Offered):
             return await self._reoffered(side, said.sdp)
         return event

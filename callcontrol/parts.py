@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from callcontrol.keys import Presses
 from callcontrol.sofia.ua import LegEvent, Party, State
 from routing_core.handover import Handover
 from routing_core.queue_words import Leave
@@ -33,6 +34,7 @@ class Side:
         self.admitted = False
         self.holding = False
         self.keys = ""
+        self.presses = Presses()
         self.kept: list[LegEvent] = []  # what it said on its way between two calls
         self.answer = ""  # what it is to be answered, once it is admitted
         self.uid = ""

@@ -24,7 +24,7 @@ from kemi.gate import Gate
 from kemi.identity import IDENTITY_HEADERS
 from kemi.inside import Inside
 from kemi.media import Media
-from kemi.names import OWN_HEADERS, Counter
+from kemi.names import BETWEEN_US, OWN_HEADERS, Counter
 from kemi.ours import Addresses
 from kemi.parties import Parties, natted
 from kemi.pickup import code_of
@@ -368,6 +368,7 @@ class Edge:
                                 order.wanted, False, order)
             return True
         if trunk:
+            KSR.textops.remove_hf_re(BETWEEN_US)
             number, anew = self.sources.calling(self.raw)
             self.relay.new_call(Source.TRUNK, trunk, called, number, None, False, anew=anew,
                                 earlier=self.sources.forwarders(self.raw, trunk))

@@ -18,6 +18,7 @@ from kemi.identity import IDENTITY_HEADERS, NOBODY_NAME
 from kemi.media import Media, has_sdp, tell_address
 from kemi.names import (
     AVP_INSIDE,
+    BETWEEN_US,
     FLAG_WITHDRAWN,
     OWN_HEADERS,
     PLACE_PARAM,
@@ -179,9 +180,12 @@ class Inside:
             KSR.force_rport()
             KSR.hdr.remove("Proxy-Authorization")
             KSR.textops.remove_hf_re(f"^{OWN_HEADERS}")
-        if method == "REFER" and sender.kind == Source.TRUNK:
-            KSR.sl.sl_send_reply(603, "Decline")  # a carrier does not make our phones call
+        if method == "REFER" and Source.TRUNK in (sender.kind, other.kind):
+            # A carrier does not make our telephones call, and gets no address of ours to call.
+            KSR.sl.sl_send_reply(603, "Decline")
             return
+        if Source.TRUNK in (sender.kind, other.kind):
+            KSR.textops.remove_hf_re(BETWEEN_US)
         if method in ("INVITE", "UPDATE") and sender.kind != Source.CALL_CONTROL:
             for name in IDENTITY_HEADERS:  # who it is was said when the call began
                 KSR.hdr.remove(name)

@@ -28,6 +28,10 @@ TRUNK_SILENCE_MS: Final = 2500
 TRUNK_PENALTY_S: Final = 30
 #: Decisions for one INVITE before it is given up; the kernel's own limits come first.
 MAX_DECISIONS: Final = 40
+#: Headers that are for telephones of one company: they make one answer by itself (Alert-Info,
+#: Call-Info, RFC 5373), take a call over (RFC 3891, RFC 3911), or say inside addresses.
+BETWEEN_US: Final = "^(Alert-Info|Call-Info|Answer-Mode|Priv-Answer-Mode|Replaces|Join" \
+    "|Referred-By|b|Refer-To|r|Target-Dialog)$"
 #: A call that nothing was heard of for this long is not believed any more.
 LEASE_S: Final = 4 * 3600
 #: Until it is acknowledged: the called side gives it up after 32 s (RFC 3261 section 13.3.1.4).

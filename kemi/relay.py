@@ -36,6 +36,7 @@ from kemi.inside import bye_of
 from kemi.media import Media, has_sdp, tell_address
 from kemi.names import (
     AVP_CONTEXT,
+    BETWEEN_US,
     CONTROL_SETUP_MS,
     CONTROL_SILENCE_MS,
     DEVICE_SILENCE_MS,
@@ -469,6 +470,7 @@ class Relay:
             if trunk is None:
                 return
             identity: Identity = self.identity(context, trunk)[0]
+            KSR.textops.remove_hf_re(BETWEEN_US)
         else:
             identity = for_phone(context.shown, context.hidden, self.domain, context.name)
         KSR.uac.uac_replace_from(quoted(identity.from_name) if identity.from_name else "",

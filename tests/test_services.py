@@ -240,6 +240,23 @@ async def test_wrong_keys_and_the_way_out(exchange: Exchange, company: Company,
 
 
 @real
+async def test_a_menu_hears_a_key_that_comes_both_ways_once(exchange: Exchange, company: Company,
+                                                            trunk: Lines) -> None:
+    """The second telling of the first key chose in the second menu."""
+    end, wrong = (message(company, prompt(company, hz, 20)) for hz in (900, 700))
+    inner = menu(company, prompt(company, 500, 20), {"1": to(wrong), "2": to(end)})
+    number = company.main(to(menu(company, prompt(company, 400, 20), {"1": to(inner)})))
+    async with trunk.carrier(exchange) as carrier:
+        line = await carrier.dial(number)
+        await line.hears(400)
+        line.press("1")
+        await asyncio.gather(line.info("1"), line.hears(500))
+        assert await line.info("2") == 200
+        line.press("2")
+        await line.hears(900)
+        await line.hang_up()
+
+@real
 async def test_no_key_repeats_and_ends(exchange: Exchange, company: Company,
                                        trunk: Lines) -> None:
     out = message(company, prompt(company, 900, 1))
