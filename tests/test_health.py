@@ -452,6 +452,8 @@ def test_health_needs_no_key_and_tells_no_secret(own: Exchange, watcher: Watcher
     assert body["media_nodes_up"] == 1 and body["keeper_seen_ms_ago"] < 3000
     assert body["revision"] == body["published"] > 0
     assert {one["name"] for one in body["dependencies"]} == set(watcher.look())
+    assert not any(one["facts"] or one["problem"] for one in body["dependencies"]), "a stranger"
+    assert any(one["facts"] for one in own.client.get("/health")["dependencies"])
     for secret in (own.settings.api_key, own.settings.digest_key, str(own.state), "127.0.0.2"):
         assert secret not in answer.text
     assert httpx.get(f"{base}/live").json() == {"status": "ok"}

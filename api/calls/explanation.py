@@ -18,6 +18,8 @@ from store.rows import row_values
 
 #: What an explained call's attempts end with, so that the whole way is shown.
 MAX_ATTEMPTS = 12
+#: Digits of an extension; no outside number is so short.
+MAX_EXTENSION = 6
 
 
 class Asked(NamedTuple):
@@ -39,11 +41,15 @@ def as_asked(parts: Parts, text: str, tenant: int | None) -> Asked:
         return Asked(Source.TRUNK, found.id, "", tenant)
     equal = {} if tenant is None else {"tenant": tenant}
     devices: list[Any] = store.find("device", limit=1, username=text, **equal)
-    if not devices and tenant is not None:
-        for user in store.find("user", limit=1, extension=text, tenant=tenant):
-            devices = store.find("device", limit=1, user=user.id)
-            if not devices:
-                raise invalid("from", f"extension {text} has no device to call from")
+    if not devices and text.isdecimal() and len(text) <= MAX_EXTENSION and text[0] != "0":
+        users: list[Any] = store.find("user", limit=2, extension=text, **equal)
+        if len(users) > 1:
+            raise invalid("tenant", f"several companies have the extension {text}: say which one")
+        if not users:
+            raise invalid("from", f"nobody has the extension {text}")
+        devices = store.find("device", limit=1, user=users[0].id)
+        if not devices:
+            raise invalid("from", f"extension {text} has no device to call from")
     if devices:
         return Asked(Source.DEVICE, devices[0].id, "", tenant)
     trunks: list[Any] = [trunk for trunk in store.find("trunk", limit=1000)
@@ -52,8 +58,7 @@ def as_asked(parts: Parts, text: str, tenant: int | None) -> Asked:
     try:
         number = phonenumbers.parse(text, trunks[0].country if trunks else "SE")
     except phonenumbers.NumberParseException as error:
-        raise invalid("from", f"{text!r} is no extension, device, trunk or number"
-                      + ("" if tenant else "; name the tenant of an extension")) from error
+        raise invalid("from", f"{text!r} is no extension, device, trunk or number") from error
     if not trunks:
         raise invalid("from", "no trunk exists over which an outside call could come")
     return Asked(Source.TRUNK, trunks[0].id,
@@ -62,14 +67,14 @@ def as_asked(parts: Parts, text: str, tenant: int | None) -> Asked:
 
 def describe(parts: Parts, decision: Decision, trace: list[Any],
              tenant: int | None) -> dict[str, Any]:
-    """A decision for people and machines."""
-    names = parts.publisher.names
-    if tenant is not None and decision.tenant not in (0, tenant):
-        lines = ["goes on in another company"]
-    else:
-        lines = explain(trace, names)
+    """A decision for people and machines; tenant: whose people may see it, None: the operator's."""
+    if foreign(decision, tenant):
+        return {"lines": ["goes on in another company"], "kind": Kind.RELAY.name.lower(),
+                "reason": "", "reason_text": "", "code": 0, "ring_s": 0,
+                "revision": decision.revision, "recorded": False, "shown": "", "caller_name": "",
+                "targets": []}
     return {
-        "lines": lines, "kind": Kind(decision.kind).name.lower(),
+        "lines": explain(trace, parts.publisher.names), "kind": Kind(decision.kind).name.lower(),
         "reason": reason_code(decision.reason), "reason_text": reason_text(decision.reason),
         "code": decision.code, "ring_s": decision.ring_s, "revision": decision.revision,
         "recorded": bool(decision.record), "shown": decision.shown_number,
@@ -77,6 +82,11 @@ def describe(parts: Parts, decision: Decision, trace: list[Any],
         "targets": [{"to": "device" if kind == Endpoint.TO_DEVICE else "trunk", "id": id_,
                      "user": user or None} for kind, id_, user in decision.targets],
     }
+
+
+def foreign(decision: Decision, tenant: int | None) -> bool:
+    """Whether it is another company's affair."""
+    return tenant is not None and decision.tenant not in (0, tenant)
 
 
 def explain_call(parts: Parts, asked: Asked, called: str, at: int) -> dict[str, Any]:
@@ -89,7 +99,8 @@ def explain_call(parts: Parts, asked: Asked, called: str, at: int) -> dict[str, 
     for _ in range(MAX_ATTEMPTS):
         attempts.append(describe(parts, decision, trace, asked.tenant))
         targets = decision.targets
-        if decision.kind != Kind.RELAY or not targets or targets[0][0] == Endpoint.TO_TRUNK:
+        if decision.kind != Kind.RELAY or not targets or targets[0][0] == Endpoint.TO_TRUNK \
+                or foreign(decision, asked.tenant):
             break
         trace = []
         decision = kernel.decide(0, 0, "", "", at + decision.ring_s, 1, None, decision.trail,

@@ -3,8 +3,12 @@
 import asyncio
 from typing import Any
 
+import msgspec
+
+from api.http import rights
 from api.http.errors import Problem
 from api.http.route import Call, route
+from api.http.who import bearer
 from api.keeping.edge_rpc import EdgeRpcError
 from api.operations.checks import ANSWER_S
 from api.operations.office import Operations
@@ -32,8 +36,25 @@ def operations_of(call: Call) -> Operations:
 async def health(call: Call) -> HealthShown:
     """How the exchange does. Every part that it needs, with what is wrong and since when. Asked for
     more often than once a second, it answers what it found before. Whether to send requests here
-    is for /ready to say."""
-    return await operations_of(call).health.shown()
+    is for /ready to say. Figures and reasons are for the operator: who else asks, with a key or
+    without, sees the states."""
+    found = await operations_of(call).health.shown()
+    if _operator_asks(call):
+        return found
+    return msgspec.structs.replace(found, dependencies=[
+        msgspec.structs.replace(one, facts={}, problem="") for one in found.dependencies])
+
+
+def _operator_asks(call: Call) -> bool:
+    """Of a route that anybody may ask."""
+    token = bearer(call.request)
+    if token is None:
+        return False
+    try:
+        who, _ = call.parts.identities.of(token, call.now_ms / 1000)
+    except Problem:
+        return False
+    return who.tenant is None and who.grants.get("operations:read") == rights.ALL
 
 
 @route("GET", "/v1/health/live", "public", answer=Alive)
