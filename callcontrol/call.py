@@ -458,8 +458,9 @@ class Call:
         """Call somebody with nobody behind us yet: the new side, answered. An event for which
         until() is true ends it (487)."""
         try:
-            new = await self.ring(target, side=None, number=target.removeprefix("number:")
-                                  if target.startswith("number:") else "")
+            kind, _, called = target.partition(":")
+            new = await self.ring(target, side=None,
+                                  number=called if kind in ("number", "callback") else "")
         except MediaError as error:
             return Failed(503, str(error))
         new.user = user

@@ -555,7 +555,7 @@ class Desk:
                 return Beyond(user=user)
         except NotFound:
             return Beyond()
-        return Beyond(number=e164(self.e164(tenant, value)) if kind in ("dial", "number") else 0)
+        return Beyond(number=e164(self.e164(tenant, value)) if kind in ("dial", "number", "callback") else 0)
 
     def queue_number(self, tenant: int, queue: int) -> int:
         """What a queue is called by, E.164: a number that leads to it or to a way into it, else
@@ -584,7 +584,7 @@ class Desk:
         while self.clock() < until:
             oldest = next(key for key in self._callbacks if key[:2] == (tenant, user))
             if oldest[2] == number and not self.busy(user) and not (caller and self.busy(caller)):
-                first = f"phones:{caller}" if caller else f"number:{number}"
+                first = f"phones:{caller}" if caller else f"callback:{number}"
                 call = self.originate(tenant, first, f"user:{user}", caller or user)
                 if call.script:
                     await asyncio.wait([call.script])  # whoever waits behind is called after it

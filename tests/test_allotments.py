@@ -147,7 +147,7 @@ def test_a_port_has_its_date(house: House) -> None:
 
 def test_numbers_of_before_belong_to_the_company_that_has_them(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "x.db") as db:
-        migrations.apply(Database(db), stop_before="m017_allotment")
+        migrations.apply(Database(db), stop_before="m020_allotment")
         db.execute("INSERT INTO tenant (id, name, country, language, time_zone, foreign_number, "
                    "activity_end, barred, media) VALUES (7, 'T', 'SE', 'sv', 'UTC', '', '', 0, '')")
         db.execute("INSERT INTO number (tenant, e164, kind, record) VALUES (7, ?, 'extra', 0)",

@@ -100,6 +100,8 @@ def test_a_company_and_its_first_call(exchange: Exchange, package: None) -> None
         name="Switchboard", strategy=new.NewRingGroupStrategy.PARALLEL)).id
     for user in users:
         company.do("config.create_member", tenant, body=new.NewMember(ring_group=group, user=user))
+    operator.do("config.create_allotment", tenant, body=new.NewAllotment(
+        first="+46899900100", last="+46899900199"))
     main = company.do("config.create_number", tenant, body=new.NewNumber(
         e164="+46899900100", kind=new.NewNumberKind.MAIN,
         target=new.Target(kind=new.TargetKind.GROUP, group=group))).e164

@@ -31,15 +31,15 @@ def lines_of(text: str) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells); csv.Error. The delimiter is what sep= says, or that of which the first
     line has most."""
     first, _, rest = text.partition("\n")
-    skipped = 0
-    if first.strip(BLANK + '"\r').lower().startswith("sep="):
-        delimiter = first.strip(BLANK + '"\r')[4:5] or ","
-        text, skipped = rest, 1
-    else:
-        delimiter = max(DELIMITERS, key=first.count)
+    said = first.strip(BLANK + '"\r')
+    if said.lower().startswith("sep="):
+        return _read(rest, said[4:5] or ",", 1)
+    return _read(text, max(DELIMITERS, key=first.count), 0)
+
+
+def _read(text: str, delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    for cells in lines:
-        yield lines.line_num + skipped, cells
+    return ((lines.line_num + skipped, cells) for cells in lines)
 
 
 def truth(cell: str) -> bool | None:
