@@ -555,7 +555,8 @@ class Desk:
                 return Beyond(user=user)
         except NotFound:
             return Beyond()
-        return Beyond(number=e164(self.e164(tenant, value)) if kind in ("dial", "number", "callback") else 0)
+        outside = kind in ("dial", "number", "callback")
+        return Beyond(number=e164(self.e164(tenant, value)) if outside else 0)
 
     def queue_number(self, tenant: int, queue: int) -> int:
         """What a queue is called by, E.164: a number that leads to it or to a way into it, else
