@@ -3,6 +3,7 @@ does not read. A real API process."""
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,12 +93,51 @@ def test_a_ticket_lets_in_once(api: Alone) -> None:
 def test_a_ticket_ends() -> None:
     """After its time it is none, and nobody has more of them than there is room for."""
     from api.events.routes import TICKET_MS, Tickets
+    from api.http.who import Owner
     tickets = Tickets()
-    one, until_ms = tickets.give(7, 1000)
-    other, _ = tickets.give(8, 1000)
+    owner = Owner("key 1")
+    one, until_ms = tickets.give(7, owner, 1000)
+    other, _ = tickets.give(8, owner, 1000)
     assert until_ms == 1000 + TICKET_MS and one != other
-    assert tickets.take(one, until_ms - 1) == 7 and tickets.take(one, until_ms - 1) == 0
-    assert tickets.take(other, until_ms) == 0
+    assert tickets.take(one, until_ms - 1) == (7, owner)
+    assert tickets.take(one, until_ms - 1)[0] == tickets.take(other, until_ms)[0] == 0
+
+
+@pytest.mark.parametrize("how", ["deleted", "weaker", "ended", "disabled"])
+def test_a_stream_and_a_ticket_do_not_outlive_who_has_them(api: Alone, how: str) -> None:
+    """They went on for ever."""
+    company = api.company()
+    url = f"ws://{api.settings.address}:{api.settings.api_port}/v1/events/stream?ticket="
+    if how == "disabled":
+        account = api.ask("POST", f"{company}/accounts", {
+            "email": f"s{company[9:]}@stream.example", "name": "S", "role": "administrator"},
+            201)["id"]
+        token = api.ask("POST", f"{company}/accounts/{account}/invitation", status=201)["token"]
+        word = "a long enough phrase"
+        assert api.http.post("/sign-in/password", json={
+            "token": token, "password": word}).is_success
+        key = api.ask("POST", "/sign-in", {"email": f"s{company[9:]}@stream.example",
+                                           "password": word})["token"]
+        path, method, body = f"{company}/accounts/{account}", "PATCH", {"enabled": False}
+    else:
+        made = api.ask("POST", f"{company}/keys", {"name": "s", "role": "administrator"}, 201)
+        key, path = made["key"], f"{company}/keys/{made['id']}"
+        method, body = {
+            "deleted": ("DELETE", None), "weaker": ("PATCH", {"scopes": ["users:read"]}),
+            "ended": ("PATCH", {"until": int(time.time())})}[how]
+
+    def ticket_of() -> str:
+        return str(api.ask("POST", f"{company}/events/tickets", status=201, key=key)["ticket"])
+
+    kept = ticket_of()
+    with connect(url + ticket_of()) as ws, connect(url + ticket(api, company)) as other:
+        assert said(ws)["type"] == said(other)["type"] == "snapshot"
+        api.ask(method, path, body, 204 if method == "DELETE" else 200)
+        assert closed(ws)[0] == 4401
+        with connect(url + kept) as again:
+            assert closed(again)[0] == 4401
+        seq, = write(api, company, 1)
+        assert events(other, 1)[0]["seq"] >= seq - 5, "others go on"
 
 
 @pytest.mark.parametrize(("role", "status"), [("user", 403), ("machine", 201), ("attendant", 201)])

@@ -12,6 +12,7 @@ from api.events.stream import Follower
 from api.http.errors import Problem, invalid
 from api.http.parts import Parts
 from api.http.route import Call, route
+from api.http.who import Owner
 from api.operations import metrics
 
 log = structlog.get_logger()
@@ -21,6 +22,7 @@ TICKET_MS: Final = 30_000
 MAX_TICKETS: Final = 10_000
 #: WebSockets at once, of one company and in all.
 MAX_FOLLOWERS, MAX_OF_TENANT = 2000, 500
+NO_OWNER: Final = Owner("")
 
 
 @route("GET", "/v1/tenants/{tenant}/events", "events:read", query=EventList, answer=Events)
@@ -47,28 +49,29 @@ class Tickets:
     """Who may open a WebSocket: a browser cannot send a key with it."""
 
     def __init__(self) -> None:
-        self._given: dict[str, tuple[int, int]] = {}
+        self._given: dict[str, tuple[int, Owner, int]] = {}
 
-    def give(self, tenant: int, now_ms: int) -> tuple[str, int]:
+    def give(self, tenant: int, owner: Owner, now_ms: int) -> tuple[str, int]:
         """A ticket, and when it ends."""
-        for ticket in [one for one, (_, until) in self._given.items() if until <= now_ms]:
+        for ticket in [one for one, (_, _, until) in self._given.items() if until <= now_ms]:
             del self._given[ticket]
         if len(self._given) >= MAX_TICKETS:
             raise Problem(503, "busy", "too many tickets wait to be used")
         ticket = secrets.token_urlsafe(32)
-        self._given[ticket] = tenant, now_ms + TICKET_MS
+        self._given[ticket] = tenant, owner, now_ms + TICKET_MS
         return ticket, now_ms + TICKET_MS
 
-    def take(self, ticket: str, now_ms: int) -> int:
-        """The company that it lets in, once; 0: none."""
-        tenant, until = self._given.pop(ticket, (0, 0))
-        return tenant if until > now_ms else 0
+    def take(self, ticket: str, now_ms: int) -> tuple[int, Owner]:
+        """The company whose events it is for, once, and who has got it; 0: none."""
+        tenant, owner, until = self._given.pop(ticket, (0, NO_OWNER, 0))
+        return (tenant, owner) if until > now_ms else (0, NO_OWNER)
 
 
 @route("POST", "/v1/tenants/{tenant}/events/tickets", "events:read", answer=Ticket, status=201)
 async def ticket(call: Call) -> Ticket:
     """Get a ticket for a WebSocket. It lets one in, once, within 30 s."""
-    made, until_ms = call.request.app.ctx.tickets.give(call.tenant, call.now_ms)
+    made, until_ms = call.request.app.ctx.tickets.give(
+        call.tenant, Owner(call.who.by, call.who.session), call.now_ms)
     return Ticket(ticket=made, url=f"/v1/events/stream?ticket={made}", until_ms=until_ms)
 
 
@@ -79,12 +82,18 @@ def attach(app: Sanic[Any, Any]) -> None:
 
 
 async def _stream(request: Request, ws: Websocket) -> None:
-    """The snapshot, then what changes; see stream.py. Closed with 4401 without a ticket, 4422 when
-    the parameters are wrong, 1013 when too many follow."""
+    """The snapshot, then what changes; see stream.py. Closed with 4401 without a ticket, and when
+    whoever got it may follow no longer; 4422 when the parameters are wrong, 1013 when too many
+    follow."""
     parts: Parts = request.app.ctx.parts
     followers: dict[int, int] = request.app.ctx.followers
-    tenant = request.app.ctx.tickets.take(request.args.get("ticket", ""), parts.now_ms())
-    if not tenant:
+    tickets: Tickets = request.app.ctx.tickets
+    tenant, owner = tickets.take(request.args.get("ticket", ""), parts.now_ms())
+
+    def allowed() -> bool:
+        return owner.may(parts.store, "events:read", tenant, parts.now_ms())
+
+    if not tenant or not allowed():
         await ws.close(4401, "no such ticket, or it was used")
         return
     try:
@@ -98,7 +107,7 @@ async def _stream(request: Request, ws: Websocket) -> None:
     followers[tenant] = followers.get(tenant, 0) + 1
     metrics.stream(1)
     try:
-        await Follower(parts, request.app.ctx.lamps, tenant, ws).run(seen)
+        await Follower(parts, request.app.ctx.lamps, tenant, ws, allowed).run(seen)
     finally:
         metrics.stream(-1)
         followers[tenant] -= 1

@@ -8,6 +8,7 @@ Events have a seq each and are never left out; lines are as they are now, and ar
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,8 @@ from routing_core.codes import LineState
 SEND_S: Final = 20.0
 #: Lines are looked at so often.
 LOOK_S: Final = 0.25
+#: Whether somebody may still follow.
+ASK_S: Final = 3.0
 PAGE: Final = 500
 
 _encode = msgspec.json.Encoder().encode
@@ -74,17 +77,19 @@ class Lamps:
 
 
 class Follower:
-    """One WebSocket."""
+    """One WebSocket. allowed: whether whose it is may still follow."""
 
-    def __init__(self, parts: Parts, lamps: Lamps, tenant: int, ws: Websocket) -> None:
+    def __init__(self, parts: Parts, lamps: Lamps, tenant: int, ws: Websocket,
+                 allowed: Callable[[], bool]) -> None:
         self._parts, self._lamps, self._tenant, self._ws = parts, lamps, tenant, ws
+        self._allowed = allowed
 
     async def run(self, seen: int | None) -> None:
         """Until it goes away or does not read."""
         lines = self._lamps.follow(self._tenant)
         reading = asyncio.ensure_future(self._read())
         telling = [asyncio.ensure_future(one) for one in (
-            self._events(seen), self._lines(lines))]
+            self._events(seen), self._lines(lines), self._while_allowed())]
         try:
             await asyncio.wait([reading, *telling], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -97,6 +102,13 @@ class Follower:
         """Nothing that is sent here is listened to; None comes when it is closed."""
         while await self._ws.recv() is not None:
             pass
+
+    async def _while_allowed(self) -> None:
+        allowed = True
+        while allowed:
+            await asyncio.sleep(ASK_S)
+            allowed = self._allowed()
+        await self._ws.close(4401, "who opened this may follow no longer")
 
     async def _say(self, what: dict[str, Any]) -> None:
         async with asyncio.timeout(SEND_S):

@@ -6,7 +6,7 @@ account, a company or a session is changed here.
 
 import hashlib
 import hmac
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 from sanic import Request
@@ -140,6 +140,25 @@ def of_author(store: SqliteStore, by: str, now_s: float) -> Who:
     except (NotFound, ValueError):
         pass
     raise Problem(403, "forbidden", f"{by} may do nothing any more")
+
+
+class Owner(NamedTuple):
+    """Whose something is that outlives a request: of_author()'s text, and the session, "" = a
+    key's."""
+
+    by: str
+    session: str = ""
+
+    def may(self, store: SqliteStore, right: str, tenant: int, now_ms: int) -> bool:
+        """Whether they still are somebody, and have that right for all of the company."""
+        try:
+            who = of_author(store, self.by, now_ms / 1000)
+        except Problem:
+            return False
+        if self.session and (who.account is None or self.session not in {
+                one.digest for one in store.sessions(who.account, now_ms)}):
+            return False
+        return who.tenant in (None, tenant) and who.grants.get(right) == rights.ALL
 
 
 OPERATOR: Final = Who(name="operator", by="operator", role="operator", tenant=None,
