@@ -65,6 +65,7 @@ class Counter(IntEnum):
     CONNECTIONS_CLOSED = 17
     BYE_REFUSED = 18
     REPEATED = 19
+    WENT_ROUND = 20
 
 
 class Ended(IntEnum):

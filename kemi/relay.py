@@ -51,6 +51,7 @@ from kemi.names import (
 )
 from kemi.parties import Parties, headers
 from kemi.registrar import name_in
+from kemi.rounds import Rounds
 from kemi.source import hide
 from kemi.uris import read_uri
 from routing_core import Decision, Kernel, handover
@@ -101,6 +102,7 @@ class Relay:
         self.media = media
         self.control = control
         self.domain = domain
+        self.rounds = Rounds()
         self.faults = faults  # those that a test asks for
 
     # -- a new call ---------------------------------------------------------------------------
@@ -343,6 +345,12 @@ class Relay:
             context.number = decision.number_to_dial
             context.location = decision.location
             context.trunks = [trunk for _, trunk, _ in targets]
+            if self.rounds.goes_round((one.number for one in context.diverters),
+                                      (one.number for one in context.earlier),
+                                      context.caller or context.shown, context.number, now):
+                self.live.count(Counter.WENT_ROUND)
+                self.refuse(context, 482, Reason.FORWARDING_LOOP, now, decision)
+                return True
             return self.next_trunk(context, now)
         users, devices = self.add_phones(targets)
         if not users:

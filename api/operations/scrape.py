@@ -35,7 +35,7 @@ EDGE_EVENTS: Final = (
     "exceptions", "calls", "rejected", "flood", "auth_failed", "media_failed", "no_slot",
     "snapshot_refused", "forged", "trunk_failed", "not_ours", "answered", "handed_over",
     "no_control", "malformed", "bad_contact", "replayed", "connections_closed", "bye_refused",
-    "repeated")
+    "repeated", "went_round")
 STATES: Final = {"ok": 0, "warning": 1, "degraded": 2, "down": 3}
 METHODS: Final = ("ack", "bye", "cancel", "info", "invite", "message", "notify", "options",
                   "prack", "publish", "refer", "register", "subscribe", "update")
