@@ -49,7 +49,7 @@ def base(exchange: Exchange) -> str:
 
 def health(exchange: Exchange) -> dict[str, Any]:
     """{part: what is found of it}"""
-    found = httpx.get(f"{base(exchange)}/health").json()["dependencies"]
+    found = exchange.client.get("/health")["dependencies"]
     return {one["name"]: one for one in found}
 
 
