@@ -61,6 +61,8 @@ class Phone:
             f"module_path {MODULES}", "module g711.so", "module aufile.so", "module sndfile.so",
             "module_tmp uuid.so", "module_tmp account.so", "module_app ctrl_tcp.so",
             "module_app menu.so", f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
+            # Else its descriptions say the address of some network, and its sound comes from here.
+            "net_interface 127.0.0.1",
             f"sip_listen {address}:{self.port}", f"snd_path {folder}", "",
         ]))
 
