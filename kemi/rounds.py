@@ -11,6 +11,8 @@ from typing import Final
 
 #: Calls of the same caller, sent on by the same number to the same one, of a worker in that time.
 MAX_ROUNDS: Final = 5
+#: Callers who withhold their number are many, and look like one.
+MAX_NAMELESS: Final = 40
 ROUNDS_S: Final = 10.0
 MAX_KNOWN: Final = 4096
 
@@ -31,11 +33,12 @@ class Rounds:
         if set(numbers) & set(earlier):
             return True
         key = numbers[0], caller, to
-        times = self._known.pop(key, None) or deque(maxlen=MAX_ROUNDS)
+        most = MAX_ROUNDS if caller else MAX_NAMELESS
+        times = self._known.pop(key, None) or deque(maxlen=most)
         self._known[key] = times  # the one used last stands last
         if len(self._known) > MAX_KNOWN:
             del self._known[next(iter(self._known))]
-        if len(times) == MAX_ROUNDS and now - times[0] < ROUNDS_S:
+        if len(times) == most and now - times[0] < ROUNDS_S:
             return True
         times.append(now)
         return False

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kemi.rounds import MAX_KNOWN, MAX_ROUNDS, ROUNDS_S, Rounds
+from kemi.rounds import MAX_KNOWN, MAX_NAMELESS, MAX_ROUNDS, ROUNDS_S, Rounds
 from tests.edge.attack.attacker import Attacker, sdp
 from tests.exchange import Company, Exchange
 from tests.message import Message
@@ -33,6 +33,12 @@ def test_the_same_call_goes_a_few_times() -> None:
     assert not rounds.goes_round(["+461"], [], CALLER, "+4671", 2), "to another one"
     assert not rounds.goes_round(["+462"], [], CALLER, OUTSIDE, 2), "by another one"
     assert not rounds.goes_round(["+461"], [], CALLER, OUTSIDE, ROUNDS_S + 0.1), "later"
+
+
+def test_those_who_withhold_their_number_are_not_one() -> None:
+    rounds = Rounds()
+    found = [rounds.goes_round(["+461"], [], "", OUTSIDE, n / 100) for n in range(50)]
+    assert found == [False] * MAX_NAMELESS + [True] * (50 - MAX_NAMELESS)
 
 
 def test_what_is_known_is_bounded() -> None:
