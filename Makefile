@@ -27,7 +27,7 @@ run: install
 	@$(BIN)/python -m vaxel run --demo
 
 test: install-test
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(TESTS)
 
 # FUZZ="--messages 20000 --seed 7" passes other arguments; FUZZ=--help tells which there are.
 fuzz: install-test
